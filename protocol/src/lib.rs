@@ -1,0 +1,3 @@
+//! The core of murmesh.
+pub mod id;
+pub mod time;
