@@ -1,3 +1,4 @@
 //! The core of murmesh.
+pub mod control;
 pub mod id;
 pub mod time;
