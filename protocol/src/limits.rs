@@ -15,8 +15,10 @@ pub const ADDRESSES_MAX: usize = 8;
 pub const ADDRESS_BYTES_MAX: usize = 128;
 /// Peers in a PEERS or CLOSER frame; a frame with more is refused.
 pub const PEERS_PER_FRAME_MAX: usize = 20;
-/// Ids in a HAVE, GET, TOMBSTONE or ADMITTED frame; a frame with more is refused.
+/// Ids in a HAVE, MISSING or ADMITTED frame; a frame with more is refused.
 pub const IDS_PER_FRAME_MAX: usize = 512;
+/// Ids in a GET or TOMBSTONE; one with more is refused. A GET makes the custodian send as many bodies.
+pub const IDS_PER_CLAIM_MAX: usize = 64;
 /// Records in a RECORDS frame (one a slot); a frame with more is refused.
 pub const RECORDS_PER_FRAME_MAX: usize = 4;
 
