@@ -115,12 +115,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The store's.
-    pub fn handle(
-        &mut self,
-        now: Time,
-        input: Input,
-        store: &mut dyn KeeperStore,
-    ) -> Result<(), StoreError> {
+    pub fn handle(&mut self, now: Time, input: Input, store: &mut dyn KeeperStore) -> Result<(), StoreError> {
         let mut step = Step { now, store };
         match input {
             Input::PeerUp(facts) => self.on_peer_up(facts),

@@ -44,7 +44,13 @@ impl Keeper {
                     return Err(Denied::Refused(Refusal::Disk, crate::time::HOUR_MS));
                 }
             }
-            step.store.put_record(&address, slot, head.seq, head.expires.plus(GRACE_MS), record.as_bytes())?;
+            step.store.put_record(
+                &address,
+                slot,
+                head.seq,
+                head.expires.plus(GRACE_MS),
+                record.as_bytes(),
+            )?;
             // The bytes of the record that was replaced are counted until the next sweep.
             self.totals.bytes = self.totals.bytes.saturating_add(size);
             self.totals.records += u64::from(held.is_none());
