@@ -351,7 +351,13 @@ impl Record for StepRow {
         self.number
     }
     fn key(&self) -> Vec<u8> {
-        [self.id.0.as_slice(), &self.number.to_le_bytes()].concat()
+        StepRow::key_of(&self.id, self.number)
+    }
+}
+
+impl StepRow {
+    pub(crate) fn key_of(id: &MessageId, number: u64) -> Vec<u8> {
+        [id.0.as_slice(), &number.to_le_bytes()].concat()
     }
 }
 
