@@ -1,0 +1,99 @@
+//! Errors of the control API: a name and data. The CLI turns a name into words, a hint, a code and
+//! an exit status (SPEC §10.3).
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Stable names of control errors.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum ErrorName { $($(#[$doc])* $name),* }
+
+        impl ErrorName {
+            /// Every name, for tables and tests.
+            pub const ALL: &'static [ErrorName] = &[$(ErrorName::$name),*];
+        }
+    };
+}
+
+names! {
+    /// The request is not JSON-RPC, its method unknown or its params wrong. `detail` says what.
+    BadRequest,
+    /// The client speaks a newer API.
+    NewerClient,
+    /// This data directory has no account.
+    NoAccount,
+    /// This data directory has an account already. `detail` is its address.
+    AlreadyInitialised,
+    /// Not a ticket. `detail` says what is wrong, and where if the checksum can tell.
+    BadTicket,
+    /// A ticket of a newer version.
+    NewerTicket,
+    /// One's own ticket.
+    OwnTicket,
+    /// The invite has expired or is used up.
+    TicketEnded,
+    /// No contact matches. `detail` is what was asked for.
+    NoSuchContact,
+    /// Several contacts match. `detail` lists them.
+    AmbiguousContact,
+    /// No message matches.
+    NoSuchMessage,
+    /// Several messages match.
+    AmbiguousMessage,
+    /// Another contact has this name.
+    NameTaken,
+    /// A name is empty or too long. `detail` is the limit.
+    BadName,
+    /// The text is empty or too long. `detail` is the limit in bytes.
+    BadText,
+    /// A duration or number is out of range. `detail` names it and its range.
+    OutOfRange,
+    /// The contact is blocked.
+    Blocked,
+    /// A bound of this node is reached (contacts, invites, outbox). `detail` names it.
+    TooMany,
+    /// The same `client_id` was used for another text or recipient.
+    ClientIdReused,
+    /// The disk is full or failing: nothing was accepted.
+    Disk,
+    /// The database is damaged or of a newer version.
+    Database,
+    /// Wrong passphrase, or none given.
+    Locked,
+    /// A fault of murmesh; logged.
+    Internal,
+    /// The node is stopping.
+    Stopping,
+}
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlError {
+    /// Which error.
+    pub name: ErrorName,
+    /// Data for the text: what was asked for, the limit, the position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl ControlError {
+    /// An error without data.
+    #[must_use]
+    pub fn new(name: ErrorName) -> ControlError {
+        ControlError { name, detail: None }
+    }
+
+    /// An error with data.
+    #[must_use]
+    pub fn with(name: ErrorName, detail: impl Into<String>) -> ControlError {
+        ControlError { name, detail: Some(detail.into()) }
+    }
+}
+
+impl From<ErrorName> for ControlError {
+    fn from(name: ErrorName) -> ControlError {
+        ControlError::new(name)
+    }
+}

@@ -1,0 +1,320 @@
+//! What the Keeper needs of a disk: other people's envelopes, records and tombstones, inside one open
+//! transaction. SPEC §9.3.
+
+use std::collections::BTreeMap;
+
+use crate::id::{Address, EnvelopeId};
+use crate::store::StoreError;
+use crate::time::Time;
+use crate::wire::frame::Tombstone;
+
+/// What one mailbox uses at this custodian.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Envelopes held.
+    pub envelopes: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What custody uses in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Envelopes held.
+    pub envelopes: u64,
+    /// Records held.
+    pub records: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+}
+
+/// An open transaction of the custody store.
+pub trait KeeperStore {
+    /// Keeps an envelope; gives its cursor, which grows with every envelope of this store.
+    fn put_envelope(
+        &mut self,
+        address: &Address,
+        id: &EnvelopeId,
+        expires: Time,
+        bytes: &[u8],
+    ) -> Result<u64, StoreError>;
+    /// Whether it is held.
+    fn has_envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<bool, StoreError>;
+    /// Its bytes.
+    fn envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Drops it; says whether it was held.
+    fn remove_envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<bool, StoreError>;
+    /// Up to `limit` (cursor, id) of a mailbox with cursors above `after`, ascending.
+    fn ids(
+        &mut self,
+        address: &Address,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, EnvelopeId)>, StoreError>;
+    /// What a mailbox uses.
+    fn usage(&mut self, address: &Address) -> Result<Usage, StoreError>;
+    /// What all custody uses.
+    fn totals(&mut self) -> Result<Totals, StoreError>;
+
+    /// Keeps a record in place of the one in the same slot.
+    fn put_record(
+        &mut self,
+        address: &Address,
+        slot: u8,
+        seq: u64,
+        expires: Time,
+        bytes: &[u8],
+    ) -> Result<(), StoreError>;
+    /// Sequence number of the record in a slot.
+    fn record_seq(&mut self, address: &Address, slot: u8) -> Result<Option<u64>, StoreError>;
+    /// All records at an address, by slot.
+    fn records(&mut self, address: &Address) -> Result<Vec<Vec<u8>>, StoreError>;
+
+    /// Keeps a tombstone for each of its ids until `expires`; drops the oldest of the mailbox above
+    /// `keep` ids.
+    fn put_tombstone(&mut self, tombstone: &Tombstone, expires: Time, keep: u64) -> Result<(), StoreError>;
+    /// The tombstone that names an id, if one is kept.
+    fn tombstone(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Tombstone>, StoreError>;
+
+    /// Drops every envelope, record and tombstone whose `expires` is below `now`.
+    fn expire(&mut self, now: Time) -> Result<(), StoreError>;
+}
+
+#[derive(Clone, Debug)]
+struct HeldEnvelope {
+    cursor: u64,
+    expires: Time,
+    bytes: Vec<u8>,
+}
+
+/// The custody store in memory: for tests and the simulator.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    live: Contents,
+    before: Option<Box<Contents>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Contents {
+    cursor: u64,
+    envelopes: BTreeMap<(Address, EnvelopeId), HeldEnvelope>,
+    records: BTreeMap<(Address, u8), (u64, Time, Vec<u8>)>,
+    tombstones: BTreeMap<(Address, EnvelopeId), (u64, Time, Tombstone)>,
+}
+
+impl MemoryStore {
+    /// Runs one step; keeps its writes only if it succeeds.
+    pub fn transaction<T, E>(
+        &mut self,
+        step: impl FnOnce(&mut dyn KeeperStore) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.before = Some(Box::new(self.live.clone()));
+        let result = step(self);
+        if let (Err(_), Some(before)) = (&result, self.before.take()) {
+            self.live = *before;
+        }
+        result
+    }
+
+    /// Every byte string held, for tests that look for what must not be there.
+    pub fn held(&self) -> impl Iterator<Item = &[u8]> {
+        let envelopes = self.live.envelopes.values().map(|e| e.bytes.as_slice());
+        envelopes.chain(self.live.records.values().map(|(_, _, bytes)| bytes.as_slice()))
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+const NO_ID: EnvelopeId = EnvelopeId([0; 32]);
+const LAST_ID: EnvelopeId = EnvelopeId([0xff; 32]);
+
+impl KeeperStore for MemoryStore {
+    fn put_envelope(
+        &mut self,
+        address: &Address,
+        id: &EnvelopeId,
+        expires: Time,
+        bytes: &[u8],
+    ) -> Result<u64, StoreError> {
+        self.live.cursor += 1;
+        let held = HeldEnvelope { cursor: self.live.cursor, expires, bytes: bytes.to_vec() };
+        self.live.envelopes.insert((*address, *id), held);
+        Ok(self.live.cursor)
+    }
+
+    fn has_envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<bool, StoreError> {
+        Ok(self.live.envelopes.contains_key(&(*address, *id)))
+    }
+
+    fn envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.live.envelopes.get(&(*address, *id)).map(|held| held.bytes.clone()))
+    }
+
+    fn remove_envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<bool, StoreError> {
+        Ok(self.live.envelopes.remove(&(*address, *id)).is_some())
+    }
+
+    fn ids(
+        &mut self,
+        address: &Address,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, EnvelopeId)>, StoreError> {
+        let mut ids: Vec<(u64, EnvelopeId)> = self
+            .live
+            .envelopes
+            .range((*address, NO_ID)..=(*address, LAST_ID))
+            .filter(|(_, held)| held.cursor > after)
+            .map(|((_, id), held)| (held.cursor, *id))
+            .collect();
+        ids.sort_unstable();
+        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(ids)
+    }
+
+    fn usage(&mut self, address: &Address) -> Result<Usage, StoreError> {
+        let mut usage = Usage::default();
+        for held in self.live.envelopes.range((*address, NO_ID)..=(*address, LAST_ID)).map(|(_, h)| h) {
+            usage.envelopes += 1;
+            usage.bytes += length(&held.bytes);
+        }
+        Ok(usage)
+    }
+
+    fn totals(&mut self) -> Result<Totals, StoreError> {
+        Ok(Totals {
+            envelopes: u64::try_from(self.live.envelopes.len()).unwrap_or(u64::MAX),
+            records: u64::try_from(self.live.records.len()).unwrap_or(u64::MAX),
+            bytes: self.held().map(length).sum(),
+        })
+    }
+
+    fn put_record(
+        &mut self,
+        address: &Address,
+        slot: u8,
+        seq: u64,
+        expires: Time,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        self.live.records.insert((*address, slot), (seq, expires, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn record_seq(&mut self, address: &Address, slot: u8) -> Result<Option<u64>, StoreError> {
+        Ok(self.live.records.get(&(*address, slot)).map(|(seq, _, _)| *seq))
+    }
+
+    fn records(&mut self, address: &Address) -> Result<Vec<Vec<u8>>, StoreError> {
+        let range = self.live.records.range((*address, 0)..=(*address, u8::MAX));
+        Ok(range.map(|(_, (_, _, bytes))| bytes.clone()).collect())
+    }
+
+    fn put_tombstone(&mut self, tombstone: &Tombstone, expires: Time, keep: u64) -> Result<(), StoreError> {
+        for id in &tombstone.ids {
+            self.live.cursor += 1;
+            let row = (self.live.cursor, expires, tombstone.clone());
+            self.live.tombstones.insert((tombstone.address, *id), row);
+        }
+        let address = tombstone.address;
+        let mut kept: Vec<(u64, EnvelopeId)> = self
+            .live
+            .tombstones
+            .range((address, NO_ID)..=(address, LAST_ID))
+            .map(|((_, id), (order, _, _))| (*order, *id))
+            .collect();
+        kept.sort_unstable();
+        let surplus = kept.len().saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+        for (_, id) in kept.into_iter().take(surplus) {
+            self.live.tombstones.remove(&(address, id));
+        }
+        Ok(())
+    }
+
+    fn tombstone(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Tombstone>, StoreError> {
+        Ok(self.live.tombstones.get(&(*address, *id)).map(|(_, _, tombstone)| tombstone.clone()))
+    }
+
+    fn expire(&mut self, now: Time) -> Result<(), StoreError> {
+        self.live.envelopes.retain(|_, held| held.expires >= now);
+        self.live.records.retain(|_, (_, expires, _)| *expires >= now);
+        self.live.tombstones.retain(|_, (_, expires, _)| *expires >= now);
+        Ok(())
+    }
+}
+
+/// The contract of every custody store, run by the memory store's test and by the node's.
+///
+/// # Errors
+/// What the store answers; a broken promise panics with its name.
+#[doc(hidden)]
+pub fn contract(store: &mut dyn KeeperStore) -> Result<(), StoreError> {
+    let (a, b) = (Address([1; 32]), Address([2; 32]));
+    let id = |i| EnvelopeId([i; 32]);
+    let first = store.put_envelope(&a, &id(9), Time(100), b"nine")?;
+    let second = store.put_envelope(&a, &id(1), Time(200), b"one")?;
+    store.put_envelope(&b, &id(9), Time(300), b"other")?;
+    assert!(second > first, "cursors grow");
+    assert_eq!(store.ids(&a, 0, 9)?, [(first, id(9)), (second, id(1))]);
+    assert_eq!(store.ids(&a, first, 9)?, [(second, id(1))]);
+    assert_eq!(store.ids(&a, 0, 1)?, [(first, id(9))]);
+    assert_eq!(store.usage(&a)?, Usage { envelopes: 2, bytes: 7 });
+    assert_eq!(store.envelope(&a, &id(1))?.as_deref(), Some(b"one".as_slice()));
+    assert!(store.has_envelope(&b, &id(9))? && !store.has_envelope(&b, &id(1))?);
+    assert!(store.remove_envelope(&a, &id(1))? && !store.remove_envelope(&a, &id(1))?);
+    let third = store.put_envelope(&a, &id(2), Time(200), b"two")?;
+    assert!(third > second, "a cursor is never used again");
+
+    assert_eq!(store.record_seq(&a, 1)?, None);
+    store.put_record(&a, 1, 5, Time(400), b"old")?;
+    store.put_record(&a, 1, 6, Time(400), b"new")?;
+    store.put_record(&a, 0, 1, Time(150), b"slot0")?;
+    assert_eq!(store.record_seq(&a, 1)?, Some(6));
+    assert_eq!(store.records(&a)?, [b"slot0".to_vec(), b"new".to_vec()]);
+    assert_eq!(store.totals()?, Totals { envelopes: 3, records: 2, bytes: 20 });
+
+    let tombstone = |ids: &[u8]| Tombstone {
+        address: a,
+        day: crate::time::Day(3),
+        ids: ids.iter().map(|i| id(*i)).collect(),
+        signature: vec![7; 65],
+    };
+    store.put_tombstone(&tombstone(&[1, 2]), Time(500), 3)?;
+    store.put_tombstone(&tombstone(&[3, 4]), Time(500), 3)?;
+    let kept: Vec<bool> =
+        [1, 2, 3, 4].iter().map(|i| Ok(store.tombstone(&a, &id(*i))?.is_some())).collect::<Result<_, _>>()?;
+    assert_eq!(kept, [false, true, true, true], "the oldest goes above the bound");
+    assert_eq!(store.tombstone(&a, &id(4))?, Some(tombstone(&[3, 4])));
+    assert_eq!(store.tombstone(&b, &id(4))?, None);
+
+    store.expire(Time(200))?;
+    assert_eq!(store.totals()?, Totals { envelopes: 2, records: 1, bytes: 11 });
+    assert!(!store.has_envelope(&a, &id(9))?);
+    store.expire(Time(501))?;
+    assert_eq!(store.totals()?, Totals::default());
+    assert_eq!(store.tombstone(&a, &id(4))?, None);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_store_keeps_the_contract() {
+        assert_eq!(MemoryStore::default().transaction(contract), Ok(()));
+    }
+
+    #[test]
+    fn a_failed_step_leaves_nothing() {
+        let mut store = MemoryStore::default();
+        let failed: Result<(), StoreError> = store.transaction(|tx| {
+            tx.put_envelope(&Address([1; 32]), &NO_ID, Time(1), b"x")?;
+            Err(StoreError::Io)
+        });
+        assert_eq!(failed, Err(StoreError::Io));
+        assert_eq!(store.totals(), Ok(Totals::default()));
+    }
+}

@@ -1,0 +1,146 @@
+//! Every bound of the core, named once. What happens at each bound is in the comment; each has a
+//! test one below, at and one above (SPEC §9).
+//!
+//! Sizes are bytes, durations milliseconds.
+
+use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+
+// Frames (SPEC §6)
+
+/// A frame on a peer stream; a longer one ends the stream.
+pub const FRAME_BYTES_MAX: usize = 72 * 1024;
+/// Addresses in a HELLO or a whereabouts; more are cut.
+pub const ADDRESSES_MAX: usize = 8;
+/// One address as text; a longer one is dropped.
+pub const ADDRESS_BYTES_MAX: usize = 128;
+/// Peers in a PEERS or CLOSER frame; a frame with more is refused.
+pub const PEERS_PER_FRAME_MAX: usize = 20;
+/// Ids in a HAVE, MISSING or ADMITTED frame; a frame with more is refused.
+pub const IDS_PER_FRAME_MAX: usize = 512;
+/// Ids in a GET or TOMBSTONE; one with more is refused. A GET makes the custodian send as many bodies.
+pub const IDS_PER_CLAIM_MAX: usize = 64;
+/// Records in a RECORDS frame (one a slot); a frame with more is refused.
+pub const RECORDS_PER_FRAME_MAX: usize = 4;
+
+// Custody (SPEC §8)
+
+/// Copies wanted of an envelope or record.
+pub const REPLICAS: usize = 8;
+/// Copies at which a message is `held`.
+pub const REPLICAS_GOOD: usize = 4;
+/// Region members beyond the nearest eight that may be used.
+pub const REGION_EXTRA_MAX: usize = 16;
+/// Below this many other eligible custodians everyone who keeps mail counts (small-network rule).
+pub const SMALL_NETWORK_BELOW: usize = 8;
+/// At this many the small-network rule ends (hysteresis).
+pub const SMALL_NETWORK_ENDS: usize = 12;
+/// Envelopes of one mailbox (one address: one day) at a custodian; one more is `mailbox-full`.
+pub const MAILBOX_ENVELOPES_MAX: u64 = 2_048;
+/// Bytes of one mailbox at a custodian; what would exceed them is `mailbox-full`.
+pub const MAILBOX_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Tombstoned ids kept for one mailbox: twice its envelopes; the oldest go first.
+pub const MAILBOX_TOMBSTONES_MAX: u64 = 2 * MAILBOX_ENVELOPES_MAX;
+/// Longest life of an envelope.
+pub const LIFE_MS_MAX: u64 = 30 * DAY_MS;
+/// Life of a message unless its sender says otherwise.
+pub const LIFE_MS: u64 = 14 * DAY_MS;
+/// Grace of every `expires`, `not_before`, `not_after`: clocks may be a day apart.
+pub const GRACE_MS: u64 = 26 * HOUR_MS;
+/// Subscriptions of one peer at a custodian; one more is refused `too-many-subscriptions`.
+pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 128;
+/// Deposited bytes per address prefix (/24, /48) and hour; more is `rate`. Not for loopback and
+/// private addresses.
+pub const DEPOSIT_BYTES_PER_PREFIX_HOUR_MAX: u64 = 8 * 1024 * 1024;
+/// Prefixes counted at once; the least recent is forgotten.
+pub const DEPOSIT_PREFIXES_MAX: usize = 4_096;
+/// Peers a Keeper knows as possible neighbours; the one seen longest ago is forgotten.
+pub const NEIGHBOURS_MAX: usize = 1_024;
+/// Life of a record at a custodian, at most.
+pub const RECORD_LIFE_MS_MAX: u64 = 40 * DAY_MS;
+/// How often a Keeper drops what has expired.
+pub const EXPIRY_SWEEP_MS: u64 = 10 * MINUTE_MS;
+
+// Delivery (SPEC §8.4)
+
+/// Deposits begun at once.
+pub const DEPOSITS_PARALLEL: usize = 8;
+/// Deposits added when `good` is not reached after `DEPOSIT_HEDGE_MS`.
+pub const DEPOSITS_HEDGED: usize = 2;
+/// When a deposit unanswered for this long is hedged.
+pub const DEPOSIT_HEDGE_MS: u64 = 700;
+/// When a round of deposits ends whatever is missing.
+pub const DEPOSIT_ROUND_MS: u64 = 10 * SECOND_MS;
+/// Head start of the direct way before the mailbox is used too.
+pub const DIRECT_HEAD_START_MS: u64 = SECOND_MS;
+/// How long a message sent directly waits for its receipt before it is deposited too.
+pub const DIRECT_RECEIPT_MS: u64 = 2 * SECOND_MS;
+/// A failed dial of a contact is not repeated for this long, unless something changed.
+pub const DIAL_PAUSE_MS: u64 = 30 * SECOND_MS;
+/// Messages on their way over one direct stream; the others wait.
+pub const DIRECT_WINDOW: usize = 64;
+/// First retry of a message that is not `held`; doubled, with full jitter, up to `RETRY_MS_MAX`.
+pub const RETRY_MS_MIN: u64 = 2 * SECOND_MS;
+/// Longest pause between retries.
+pub const RETRY_MS_MAX: u64 = HOUR_MS;
+/// Days after which a held message is deposited again.
+pub const REDEPOSIT_DAYS: [u64; 5] = [1, 3, 7, 14, 21];
+/// Custodians subscribed live for a mailbox.
+pub const SUBSCRIBED: usize = 4;
+/// How often every region member is polled.
+pub const POLL_MS: u64 = 10 * MINUTE_MS;
+/// Days back collected after an absence.
+pub const COLLECT_DAYS_MAX: u32 = 30;
+/// A body asked of one custodian and not received is asked of another after this.
+pub const BODY_MS: u64 = 1_500;
+/// Envelope ids remembered as seen; the oldest are forgotten (a duplicate is then opened again and
+/// refused by its tag).
+pub const SEEN_ENVELOPES_MAX: usize = 16_384;
+/// Receipts by mailbox, at most one in this time for a contact.
+pub const MAILBOX_RECEIPT_MS: u64 = MINUTE_MS;
+/// How long opened tags are remembered.
+pub const OPENED_TAG_MS: u64 = 31 * DAY_MS;
+/// A sealed message is sealed again after this long without a receipt.
+pub const RESEAL_MS: u64 = 7 * DAY_MS;
+/// Whereabouts are told to a contact at most once in this time.
+pub const WHEREABOUTS_MS: u64 = 10 * MINUTE_MS;
+/// A DIRECT_PROOF that fits no session: at most this many of a connection are tried.
+pub const PROOFS_PER_PEER_MAX: u32 = 8;
+/// First messages handled per prekey and hour after which more wait in their mailbox.
+pub const FIRST_MESSAGES_PER_HOUR_MAX: u32 = 100;
+
+// Account (SPEC §8.5)
+
+/// Contacts of an account; one more is `too-many`.
+pub const CONTACTS_MAX: usize = 10_000;
+/// Open invites of an account; one more is `too-many`.
+pub const INVITES_MAX: usize = 256;
+/// Uses of one invite.
+pub const INVITE_USES_MAX: u32 = 1_000;
+/// Life of an invite unless its maker says otherwise.
+pub const INVITE_MS: u64 = DAY_MS;
+/// Messages not yet delivered; one more is `too-many`.
+pub const OUTBOX_MAX: usize = 100_000;
+/// Bytes of a nickname or contact name.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a text: fits one envelope of the largest size class with its overhead.
+pub const TEXT_BYTES_MAX: usize = 60_000;
+/// Bytes of a `client_id`.
+pub const CLIENT_ID_BYTES_MAX: usize = 128;
+/// Steps kept of one message's story; the middle ones are dropped first.
+pub const STEPS_MAX: u64 = 200;
+/// Events kept for `listen --since`; the oldest go first.
+pub const EVENTS_MAX: u64 = 10_000;
+/// Messages a `read` may ask for.
+pub const READ_LIMIT_DEFAULT: u32 = 50;
+/// Archived sessions of a contact; the oldest go first.
+pub const ARCHIVED_SESSIONS_MAX: usize = 40;
+/// Ranges a receipt lists beyond its contiguous part; later ones wait for the next receipt.
+pub const RECEIPT_RANGES_MAX: usize = 32;
+/// Public records are published for today and this many days ahead.
+pub const PUBLISH_DAYS_AHEAD: u32 = 7;
+/// How long a new prekey bundle is valid.
+pub const BUNDLE_MS: u64 = 8 * DAY_MS;
+/// How long after its `not_after` a private prekey is kept.
+pub const PREKEY_GRACE_MS: u64 = 31 * DAY_MS;
+/// How long a deferred `contact.add` waits for the invite record before it answers `requested`.
+pub const ADD_REPLY_MS: u64 = 4 * SECOND_MS;
