@@ -107,3 +107,72 @@ fn split(mut state: HandshakeState) -> Result<Split, NotAuthentic> {
     let (k1, k2) = state.dangerously_get_raw_split();
     Ok(Split { hash, k1: Secret(k1), k2: Secret(k2) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::handshake::public_of;
+    use crate::testing::{rng, unhex};
+
+    /// Reading is exact; writing is too, once the generator gives the vector's ephemeral key.
+    #[test]
+    fn an_independent_implementation_agrees() {
+        let vectors = include_str!("../../tests/vectors/noise-oneway.txt");
+        let mut seen = 0;
+        for line in vectors.lines().filter(|line| !line.starts_with('#')) {
+            let (name, fields) = line.split_once(' ').unwrap();
+            let fields: Vec<Vec<u8>> = fields.split(' ').map(unhex).collect();
+            let [prologue, psk, own, remote, ephemeral, payload, message, hash, k1, k2] =
+                fields.try_into().unwrap();
+            let patterns = [Pattern::N, Pattern::Xpsk0, Pattern::Npsk0];
+            let pattern = patterns.into_iter().find(|pattern| pattern.name() == name).unwrap();
+            let psk = <[u8; 32]>::try_from(psk).ok().map(Secret);
+            let own = <[u8; 32]>::try_from(own).ok();
+            let remote: [u8; 32] = remote.try_into().unwrap();
+            let setup = Setup { pattern, prologue: &prologue, psk: psk.as_ref() };
+
+            let read = read(&setup, &remote, &message).unwrap();
+            assert_eq!(read.payload, payload);
+            assert_eq!(read.remote, own.map(|own| public_of(&Secret(own))));
+            let mut fixed = Fixed(ephemeral);
+            let remote = public_of(&Secret(remote));
+            let (written, split) = write(&setup, own.as_ref(), &remote, &payload, &mut fixed).unwrap();
+            assert_eq!(written, message);
+            for split in [split, read.split] {
+                assert_eq!((split.hash.to_vec(), split.k1.0.to_vec()), (hash.clone(), k1.clone()));
+                assert_eq!(split.k2.0.to_vec(), k2);
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 9);
+    }
+
+    #[test]
+    fn a_zero_shared_secret_ends_writing_and_reading() {
+        let setup = Setup { pattern: Pattern::N, prologue: b"", psk: None };
+        assert!(write(&setup, None, &[0; 32], b"", &mut rng(1)).is_err());
+        assert!(read(&setup, &[5; 32], &[0; 48]).is_err());
+    }
+
+    /// Gives the bytes it was made with.
+    struct Fixed(Vec<u8>);
+
+    impl rand::TryRng for Fixed {
+        type Error = core::convert::Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            Ok(0)
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            Ok(0)
+        }
+
+        fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), Self::Error> {
+            dest.copy_from_slice(&self.0);
+            Ok(())
+        }
+    }
+
+    impl rand::TryCryptoRng for Fixed {}
+}
