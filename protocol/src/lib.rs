@@ -10,6 +10,7 @@ pub mod limits;
 pub mod messenger;
 pub mod placement;
 pub mod route;
+pub mod session;
 pub mod store;
 #[cfg(test)]
 mod testing;

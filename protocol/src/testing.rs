@@ -10,6 +10,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The bytes of hexadecimal text; none of `-`.
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let digits = text.trim_matches('-');
+    (0..digits.len() / 2).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap()).collect()
+}
+
 /// Every proper prefix of `bytes`, and `bytes` with one byte too many, is refused by `accepts`.
 pub(crate) fn refuses_other_lengths(bytes: &[u8], accepts: impl Fn(&[u8]) -> bool) {
     assert!(accepts(bytes));

@@ -2,19 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::keys::Entropy;
-use crate::testing::hex;
-
-fn unhex(text: &str) -> [u8; 32] {
-    let bytes: Vec<u8> = (0..32).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect();
-    bytes.try_into().unwrap()
-}
+use crate::testing::{hex, unhex};
 
 #[test]
 fn arithmetic_agrees_with_tors_published_vectors() {
     let cases = include_str!("../../tests/vectors/tor-blinding.txt");
     let mut seen = 0;
     for line in cases.lines().filter(|line| !line.starts_with('#')) {
-        let fields: Vec<[u8; 32]> = line.split(' ').map(unhex).collect();
+        let fields: Vec<[u8; 32]> = line.split(' ').map(|field| unhex(field).try_into().unwrap()).collect();
         let [public, scalar, parameter, blinded_scalar, blinded_public] = fields.try_into().unwrap();
         let hashed: [u8; 64] =
             Sha512::digest([b"Derive temporary signing key".as_slice(), &parameter].concat()).into();

@@ -7,13 +7,11 @@
 use crate::blind::{AddressSigner, verify_address};
 use crate::id::{Address, EnvelopeId, PeerId};
 use crate::label;
+use crate::limits::IDS_PER_CLAIM_MAX;
 use crate::time::Day;
 
 /// Bytes of an [`AddressSignature`].
 pub const ADDRESS_SIGNATURE_BYTES: usize = 65;
-
-/// Most ids in one claim: a mailbox's quota of one day.
-pub const CLAIM_IDS_MAX: usize = 2_048;
 
 /// The claim is not its address's, or not of a known kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +105,7 @@ pub fn sign_get(signer: &dyn AddressSigner, claim: &Claim, ids: &[EnvelopeId]) -
 /// # Errors
 /// The address did not sign exactly this, or the ids are too many.
 pub fn verify_get(claim: &Claim, ids: &[EnvelopeId], signature: &AddressSignature) -> Result<(), ClaimError> {
-    if ids.len() > CLAIM_IDS_MAX {
+    if ids.len() > IDS_PER_CLAIM_MAX {
         return Err(ClaimError);
     }
     signature.check(&claim.address, &claim.message(label::GET, ids))
@@ -132,7 +130,7 @@ pub fn verify_tombstone(
     signature: &AddressSignature,
 ) -> Result<(), ClaimError> {
     let sorted = ids.is_sorted_by(|a, b| a < b);
-    if !sorted || ids.is_empty() || ids.len() > CLAIM_IDS_MAX {
+    if !sorted || ids.is_empty() || ids.len() > IDS_PER_CLAIM_MAX {
         return Err(ClaimError);
     }
     signature.check(address, &tombstone_message(address, day, ids))
@@ -221,7 +219,9 @@ mod tests {
 
     #[test]
     fn id_limit_below_at_and_above() {
-        for (count, fits) in [(CLAIM_IDS_MAX - 1, true), (CLAIM_IDS_MAX, true), (CLAIM_IDS_MAX + 1, false)] {
+        for (count, fits) in
+            [(IDS_PER_CLAIM_MAX - 1, true), (IDS_PER_CLAIM_MAX, true), (IDS_PER_CLAIM_MAX + 1, false)]
+        {
             let mut ids: Vec<EnvelopeId> =
                 (0..count).map(|i| EnvelopeId(sha256(&[&i.to_le_bytes()]))).collect();
             let tombstone = sign_tombstone(&signer(3), Day(3), &mut ids);

@@ -81,7 +81,7 @@ impl Ticket {
         let token = self.token.map_or([0; 16], |token| token.0);
         let flags = if self.token.is_some() { FLAG_TOKEN } else { 0 };
         let mut out = [&[VERSION], self.account.0.as_slice(), &token, &[flags]].concat();
-        for hint in self.hints.iter().take(TICKET_HINTS_MAX).map(Hint::to_bytes) {
+        for hint in self.hints.iter().copied().take(TICKET_HINTS_MAX).map(Hint::to_bytes) {
             if out.len() + hint.len() > TICKET_BYTES_MAX {
                 break;
             }
@@ -117,7 +117,7 @@ impl Ticket {
 }
 
 impl Hint {
-    fn to_bytes(&self) -> Vec<u8> {
+    fn to_bytes(self) -> Vec<u8> {
         let quic = if self.quic { HINT_QUIC } else { 0 };
         let port = self.port.to_le_bytes();
         match self.ip {
