@@ -9,7 +9,7 @@
 //!
 //! The concerns own their state and do not call one another's insides; this file joins them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::CryptoRng;
 
@@ -20,6 +20,8 @@ use self::direct::Direct;
 use self::io::{Deadline, Input, Output, PeerFacts, PeerFault, QueryId};
 use self::outbox::{Entry, Outbox};
 use self::publishing::Publishing;
+use self::receipts::Owed;
+use self::receiving::FirstMessages;
 use self::rows::ContactRow;
 use self::sessions::Sessions;
 use self::store::MessengerStore;
@@ -35,12 +37,12 @@ mod account;
 mod adding;
 mod collecting;
 mod commands;
-mod content;
 mod contacts;
+mod content;
 mod daily;
 mod direct;
-pub mod io;
 mod invites;
+pub mod io;
 mod names;
 mod outbox;
 mod publishing;
@@ -89,6 +91,12 @@ pub struct Messenger {
     collecting: Collecting,
     publishing: Publishing,
     adding: BTreeMap<AccountId, Adding>,
+    owed: Owed,
+    /// Contacts whose receipts this step has to see to at its end.
+    unflushed: BTreeSet<AccountId>,
+    first_messages: FirstMessages,
+    /// Whereabouts records that were asked for: when, and at which address.
+    whereabouts_asked: BTreeMap<AccountId, (Time, Address)>,
     queries: BTreeMap<QueryId, Query>,
     next_query: u64,
     timers: Timers,
@@ -115,7 +123,7 @@ enum Query {
 }
 
 /// One step: the arguments every concern needs.
-struct Step<'a> {
+pub(crate) struct Step<'a> {
     now: Time,
     store: &'a mut dyn MessengerStore,
     rng: &'a mut dyn CryptoRng,
@@ -168,6 +176,10 @@ impl Messenger {
             collecting: Collecting::default(),
             publishing: Publishing::default(),
             adding: BTreeMap::new(),
+            owed: Owed::default(),
+            unflushed: BTreeSet::new(),
+            first_messages: FirstMessages::default(),
+            whereabouts_asked: BTreeMap::new(),
             queries: BTreeMap::new(),
             next_query: 0,
             timers: Timers::default(),
@@ -381,7 +393,7 @@ impl Messenger {
         let event = Event { cursor: cursor.to_string(), at: step.now.into(), body };
         let json = serde_json::to_string(&event).map_err(|_| StoreError::Corrupt)?;
         rows::save(step.store, &rows::EventRow { cursor, json })?;
-        let kept_from = cursor.saturating_sub(crate::limits::EVENTS_MAX);
+        let kept_from = (cursor + 1).saturating_sub(crate::limits::EVENTS_MAX);
         step.store.prune(store::Table::Events, &[], kept_from)?;
         self.me.save(step.store)?;
         self.outputs.push_back(Output::Event(event));

@@ -9,6 +9,7 @@ use super::invites::{InviteContent, hint_address};
 use super::io::{Output, PeerFault, RequestId};
 use super::rows::TicketRow;
 use super::sending::backoff;
+use super::store::Table;
 use super::timers::Timer;
 use super::{Messenger, Query, Step, names, rows};
 use crate::blind::invite_address;
@@ -101,10 +102,7 @@ impl Messenger {
         }
     }
 
-    fn check_add(
-        &self,
-        params: &AddParams,
-    ) -> Result<(Ticket, InviteToken, Option<String>), ControlError> {
+    fn check_add(&self, params: &AddParams) -> Result<(Ticket, InviteToken, Option<String>), ControlError> {
         let ticket: Ticket = params.ticket.parse().map_err(|error| match error {
             TicketError::NewerVersion => ControlError::new(ErrorName::NewerTicket),
             TicketError::Mistyped { position: Some(position) } => {
@@ -226,6 +224,7 @@ impl Messenger {
         for id in self.outbox.of(account) {
             self.end(step, id, crate::control::MessageState::Failed, None)?;
         }
+        step.store.prune(Table::Messages, &account.0, u64::MAX)?;
         self.contacts.remove(account);
         rows::remove::<super::ContactRow>(step.store, &account.0)?;
         if let Some((request, _)) = adding.client {

@@ -15,10 +15,13 @@ use crate::limits::{
     BODY_MS, COLLECT_DAYS_MAX, IDS_PER_CLAIM_MAX, POLL_MS, SEEN_ENVELOPES_MAX, SUBSCRIBED, UNOPENED_MAX,
 };
 use crate::store::StoreError;
-use crate::time::Day;
+use crate::time::{Day, MINUTE_MS, Time};
 use crate::wire::claim;
 use crate::wire::envelope::{Envelope, unmask};
 use crate::wire::frame::{Claim, Frame, Tombstone};
+
+/// How long a region member that could not be reached is left alone.
+const CUSTODIAN_DIAL_MS: u64 = MINUTE_MS;
 
 /// All of collecting.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ pub(crate) struct Collecting {
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
     /// A message was opened: what could not be opened before may be now.
     pub(crate) progress: bool,
+    /// Region members without a connection, and when they were last dialed for their ids.
+    dialed: BTreeMap<PeerId, Time>,
 }
 
 /// One of our mailboxes: one address, one day.
@@ -125,7 +130,11 @@ impl Messenger {
         while day <= today.offset(1) {
             let signers = [
                 (Kind::Request, BlindedSigner::request(&self.me.account, day), self.me.id().0),
-                (Kind::Contact, BlindedSigner::contact(&self.me.mailbox, day), self.me.mailbox.public().secret),
+                (
+                    Kind::Contact,
+                    BlindedSigner::contact(&self.me.mailbox, day),
+                    self.me.mailbox.public().secret,
+                ),
             ];
             for (kind, signer, mask) in signers {
                 let address = signer.address();
@@ -174,14 +183,18 @@ impl Messenger {
 
     /// Asks the members of a mailbox's region that have not been asked on their present connection;
     /// all of them when polling.
-    fn subscribe(&mut self, _step: &Step<'_>, address: &Address, poll: bool) {
+    fn subscribe(&mut self, step: &Step<'_>, address: &Address, poll: bool) {
         let Some(mailbox) = self.collecting.mailboxes.get_mut(address) else { return };
         let mut live = mailbox.asked.values().filter(|asked| asked.live).count();
-        let mut frames = Vec::new();
+        let (mut frames, mut unconnected) = (Vec::new(), Vec::new());
         for peer in &mailbox.region {
-            let Some(facts) = self.peers.get(peer) else { continue };
+            let Some(facts) = self.peers.get(peer) else {
+                unconnected.push(*peer);
+                continue;
+            };
             let known = mailbox.asked.get(peer).copied();
-            let go_live = (live < SUBSCRIBED || *peer == self.config.own_peer) && !known.is_some_and(|a| a.live);
+            let go_live =
+                (live < SUBSCRIBED || *peer == self.config.own_peer) && !known.is_some_and(|a| a.live);
             if known.is_some() && !poll && !go_live {
                 continue;
             }
@@ -192,9 +205,22 @@ impl Messenger {
             let claim = mailbox.sign(*peer, facts.their_challenge, *address, cursor, None);
             frames.push((*peer, Frame::Subscribe { claim, live: is_live, digest: Vec::new() }));
         }
-        // Members that are not connected: the shell dials them for the first question.
         for (peer, frame) in frames {
             self.send(peer, frame);
+        }
+        for peer in unconnected {
+            self.dial_custodian(step, peer);
+        }
+    }
+
+    /// A claim needs the challenge of a connection: members without one are dialed, now and then, and
+    /// asked when they are up.
+    fn dial_custodian(&mut self, step: &Step<'_>, peer: PeerId) {
+        let dialed = &mut self.collecting.dialed;
+        dialed.retain(|_, at| step.now.since(*at) < CUSTODIAN_DIAL_MS);
+        if let std::collections::btree_map::Entry::Vacant(entry) = dialed.entry(peer) {
+            entry.insert(step.now);
+            self.outputs.push_back(Output::Connect(peer, Vec::new()));
         }
     }
 
@@ -234,10 +260,11 @@ impl Messenger {
             if self.collecting.is_dealt_with(&id) {
                 continue;
             }
+            let room = self.collecting.wanted.len() < SEEN_ENVELOPES_MAX;
             match self.collecting.wanted.get_mut(&id) {
                 Some(wanted) if wanted.from == from || wanted.others.contains(&from) => {}
                 Some(wanted) => wanted.others.push_back(from),
-                None if self.collecting.wanted.len() < SEEN_ENVELOPES_MAX => {
+                None if room => {
                     self.collecting.wanted.insert(id, Wanted { address, from, others: VecDeque::new() });
                     ask.push(id);
                 }
@@ -249,7 +276,8 @@ impl Messenger {
     }
 
     fn ask_on(&mut self, address: &Address, peer: PeerId) {
-        let (Some(mailbox), Some(facts)) = (self.collecting.mailboxes.get(address), self.peers.get(&peer)) else {
+        let (Some(mailbox), Some(facts)) = (self.collecting.mailboxes.get(address), self.peers.get(&peer))
+        else {
             return;
         };
         let asked = mailbox.asked.get(&peer).copied().unwrap_or(Asked { live: false, cursor: 0 });

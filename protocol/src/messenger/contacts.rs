@@ -165,9 +165,10 @@ impl Messenger {
         let Some(contact) = self.contacts.get_mut(&account) else { return Ok(true) };
         let Some(mailbox) = &contact.mailbox else { return Ok(true) };
         let secret = mailbox.public().secret;
-        let newest = records.iter().filter_map(|bytes| open_whereabouts(bytes, address, &secret)).max_by_key(
-            |whereabouts| whereabouts.valid_until,
-        );
+        let newest = records
+            .iter()
+            .filter_map(|bytes| open_whereabouts(bytes, address, &secret))
+            .max_by_key(|whereabouts| whereabouts.valid_until);
         if let Some(found) = newest
             && contact.whereabouts.as_ref().is_none_or(|known| known.valid_until < found.valid_until)
             && contact.whereabouts.as_ref().is_none_or(|known| known.addresses != found.addresses)

@@ -98,7 +98,8 @@ impl Messenger {
         let open = self.contacts.values().filter(|contact| contact.state != ContactState::Blocked);
         open.map(|contact| contact.account).find(|account| {
             self.sessions.of(account).any(|(_, live)| {
-                let (own, challenges) = (&self.config.own_peer, (&facts.their_challenge, &facts.our_challenge));
+                let (own, challenges) =
+                    (&self.config.own_peer, (&facts.their_challenge, &facts.our_challenge));
                 live.session.check_direct_proof(&facts.peer, own, challenges.0, challenges.1, proof)
             })
         })

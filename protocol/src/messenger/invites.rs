@@ -148,7 +148,11 @@ impl Messenger {
 }
 
 fn invite_id(token: &InviteToken) -> String {
-    crate::id::sha256(&[b"murmesh/1 invite-id", &token.0]).iter().take(4).map(|b| format!("{b:02x}")).collect()
+    crate::id::sha256(&[b"murmesh/1 invite-id", &token.0])
+        .iter()
+        .take(4)
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// A hint from a multiaddr of the kinds a ticket can name; without `/p2p`: PeerIds are learnt on
@@ -172,7 +176,8 @@ pub(crate) fn parse_hint(address: &str) -> Option<Hint> {
 /// The multiaddr of a hint.
 pub(crate) fn hint_address(hint: &Hint) -> String {
     let family = if hint.ip.is_ipv4() { "ip4" } else { "ip6" };
-    let transport = if hint.quic { format!("udp/{}/quic-v1", hint.port) } else { format!("tcp/{}", hint.port) };
+    let transport =
+        if hint.quic { format!("udp/{}/quic-v1", hint.port) } else { format!("tcp/{}", hint.port) };
     format!("/{family}/{}/{transport}", hint.ip)
 }
 
@@ -186,7 +191,8 @@ mod tests {
             assert_eq!(parse_hint(address).map(|hint| hint_address(&hint)).as_deref(), Some(address));
         }
         assert!(parse_hint("/ip4/1.2.3.4/tcp/5/p2p/12D3KooW").is_some());
-        for bad in ["", "/dns4/x/tcp/1", "/ip4/1.2.3.4/udp/5", "/ip4/1.2.3.4/tcp/5/ws", "/ip4/1.2.3.4/tcp/x"] {
+        for bad in ["", "/dns4/x/tcp/1", "/ip4/1.2.3.4/udp/5", "/ip4/1.2.3.4/tcp/5/ws", "/ip4/1.2.3.4/tcp/x"]
+        {
             assert_eq!(parse_hint(bad), None, "{bad}");
         }
     }

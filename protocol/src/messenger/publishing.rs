@@ -142,7 +142,13 @@ impl Messenger {
             let signer = BlindedSigner::request(&self.me.account, day);
             let expires = step.now.plus(u64::try_from(ahead + 2).unwrap_or(2) * DAY_MS);
             for (slot, content) in [(Slot::Manifest, &manifest), (Slot::Bundle, &bundle)] {
-                self.put_record(step, &signer, Place { slot, day, expires }, &Root::Account(account), content)?;
+                self.put_record(
+                    step,
+                    &signer,
+                    Place { slot, day, expires },
+                    &Root::Account(account),
+                    content,
+                )?;
             }
         }
         self.make_whereabouts(step)?;

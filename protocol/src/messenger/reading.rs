@@ -1,11 +1,9 @@
 //! Showing conversations: reading order, unread marks, a message's story (SPEC §8.4).
 
-use super::rows::{self, ContactRow, MessageRow, StepRow};
-use super::store::{From, Table};
+use super::rows::{self, MessageRow, StepRow};
+use super::store::From;
 use super::{Messenger, Step, names};
-use crate::control::{
-    ControlError, ErrorName, MessageReply, MessageState, ReadParams, ReadReply, WhyReply,
-};
+use crate::control::{ControlError, ErrorName, MessageReply, MessageState, ReadParams, ReadReply, WhyReply};
 use crate::id::{AccountId, MessageId};
 use crate::limits::{READ_LIMIT_DEFAULT, STEPS_MAX};
 use crate::store::StoreError;
@@ -132,15 +130,6 @@ impl Messenger {
         }
         Ok(Ok(WhyReply { id: message.id.to_string(), state: message.state, steps }))
     }
-
-    /// Removes every message and step of a contact that was never one.
-    pub(crate) fn forget_messages(
-        &mut self,
-        step: &mut Step<'_>,
-        contact: &ContactRow,
-    ) -> Result<(), StoreError> {
-        step.store.prune(Table::Messages, &contact.account.0, u64::MAX)
-    }
 }
 
 fn shown_step(row: StepRow) -> crate::control::Step {
@@ -209,8 +198,12 @@ mod tests {
 
     #[test]
     fn each_author_by_number_in_the_places_of_arrival() {
-        let mut messages =
-            [message(1, false, 2, 1), message(1, true, 1, 2), message(1, false, 1, 3), message(1, false, 3, 4)];
+        let mut messages = [
+            message(1, false, 2, 1),
+            message(1, true, 1, 2),
+            message(1, false, 1, 3),
+            message(1, false, 3, 4),
+        ];
         in_reading_order(&mut messages);
         let order: Vec<(bool, u64)> = messages.iter().map(|m| (m.own, m.place.seq)).collect();
         assert_eq!(order, [(false, 1), (true, 1), (false, 2), (false, 3)]);

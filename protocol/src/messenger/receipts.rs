@@ -59,8 +59,12 @@ impl ReceivedRun {
             }
         }
         self.beyond = merged;
-        let before: u64 =
-            self.beyond.iter().filter(|(from, _)| *from < seq).map(|(from, to)| (*to).min(seq - 1) + 1 - from).sum();
+        let before: u64 = self
+            .beyond
+            .iter()
+            .filter(|(from, _)| *from < seq)
+            .map(|(from, to)| (*to).min(seq - 1) + 1 - from)
+            .sum();
         Some(seq.saturating_sub(1).saturating_sub(self.up_to).saturating_sub(before))
     }
 
@@ -272,7 +276,11 @@ impl Messenger {
     }
 
     /// The contact knows who we are: the introduction has arrived.
-    pub(crate) fn on_introduced(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+    pub(crate) fn on_introduced(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
         for id in self.outbox_where(account, |kind| kind == Kind::Introduction) {
             self.outbox.remove(step.store, &id)?;
         }

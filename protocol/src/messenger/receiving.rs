@@ -9,8 +9,8 @@ use super::sessions::Live;
 use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
-use crate::limits::{FIRST_MESSAGES_PER_HOUR_MAX, RUNS_PER_CONTACT_MAX};
 use crate::keys::PrekeyPair;
+use crate::limits::{FIRST_MESSAGES_PER_HOUR_MAX, RUNS_PER_CONTACT_MAX};
 use crate::session::{self, Accepted, FirstHeader, Opened};
 use crate::store::StoreError;
 use crate::time::HOUR_MS;
@@ -78,7 +78,7 @@ impl Messenger {
         }
         let pair = PrekeyPair::from_record(&prekey.pair).map_err(|_| StoreError::Corrupt)?;
         let local = self.me.local_device();
-        match session::accept(step.now, &local, &pair, &prekey.bundle_id, inner, step.rng) {
+        match session::accept(step.now, &local, &pair, &prekey.bundle_id, inner) {
             Ok(accepted) => self.on_accepted(step, &header, accepted, kept_by),
             Err(_) => Ok(Outcome::Refused),
         }
@@ -124,12 +124,7 @@ impl Messenger {
                 self.add_contact(step, account, None, told.nickname.as_str(), None)?;
             }
         }
-        let live = Live {
-            session,
-            account,
-            archived_at: None,
-            first: Some((header.hint, header.ephemeral)),
-        };
+        let live = Live { session, account, archived_at: None, first: Some((header.hint, header.ephemeral)) };
         let id = self.sessions.add(step.store, live)?;
         self.prefer(step, &account, id)?;
         let outcome = self.on_opened(step, id, &opened, kept_by)?;
@@ -139,12 +134,7 @@ impl Messenger {
 
     /// Which session to send on when a new one came in: it replaces the old one, but when both sides
     /// began at once both keep the one with the smaller id.
-    fn prefer(
-        &mut self,
-        step: &mut Step<'_>,
-        account: &AccountId,
-        new: SessionId,
-    ) -> Result<(), StoreError> {
+    fn prefer(&mut self, step: &mut Step<'_>, account: &AccountId, new: SessionId) -> Result<(), StoreError> {
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
         let own_initial = contact
             .preferred
@@ -188,7 +178,7 @@ impl Messenger {
         if let Some(contact) = self.contacts.get_mut(account) {
             contact.seen_at = contact.seen_at.max(Some(step.now).filter(|_| kept_by.is_none()));
         }
-        let (mut ours_known, mut woken) = (content.knows_you, false);
+        let mut woken = false;
         for part in content.parts {
             match part {
                 Part::Text(text) => self.on_text(step, account, text, kept_by)?,
@@ -209,7 +199,7 @@ impl Messenger {
                 }
             }
         }
-        if core::mem::take(&mut ours_known) {
+        if content.knows_you {
             self.on_introduced(step, account)?;
             self.connected(step, account)?;
         }

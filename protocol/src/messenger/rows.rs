@@ -153,6 +153,12 @@ pub(crate) struct ContactRow {
     pub(crate) receipt_owed: bool,
 }
 
+impl core::fmt::Debug for ContactRow {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ContactRow({:?}, {:?})", self.account, self.state)
+    }
+}
+
 /// The ticket a contact was added by.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TicketRow {

@@ -53,9 +53,10 @@ impl Messenger {
         };
         let first = live.session.is_initial();
         let here = self.me.whereabouts(step.now, own_peer);
-        let stale = contact.told.as_ref().is_none_or(|(told, at)| {
-            *told != here.addresses && step.now.since(*at) >= WHEREABOUTS_MS
-        });
+        let stale = contact
+            .told
+            .as_ref()
+            .is_none_or(|(told, at)| *told != here.addresses && step.now.since(*at) >= WHEREABOUTS_MS);
         if first {
             parts.insert(0, Part::Introduction(self.me.introduction(step.now, own_peer)));
         } else if stale {
@@ -89,9 +90,7 @@ impl Messenger {
     pub(crate) fn is_current(&self, step: &Step<'_>, account: &AccountId, sealed: &SealedRow) -> bool {
         let preferred = self.contacts.get(account).and_then(|contact| contact.preferred);
         let initial = self.sessions.get(&sealed.session).is_some_and(|live| live.session.is_initial());
-        preferred == Some(sealed.session)
-            && sealed.first == initial
-            && step.now.since(sealed.at) < RESEAL_MS
+        preferred == Some(sealed.session) && sealed.first == initial && step.now.since(sealed.at) < RESEAL_MS
     }
 
     fn usable_session(
@@ -139,8 +138,10 @@ impl Messenger {
             custodians.iter().copied().filter(|peer| *peer != own_peer).take(REPLICAS).collect();
         peers.extend(their_peer.filter(|peer| self.peers.contains_key(peer) && !peers.contains(peer)));
         let Some(found) = self.direct.wanted.get_mut(account) else { return Ok(()) };
-        let addresses: Vec<Address> =
-            [0, -1, 1].into_iter().filter_map(|day| request_address(account, today.offset(day)).ok()).collect();
+        let addresses: Vec<Address> = [0, -1, 1]
+            .into_iter()
+            .filter_map(|day| request_address(account, today.offset(day)).ok())
+            .collect();
         found.asked.clone_from(&addresses);
         for peer in peers {
             for address in &addresses {
@@ -151,12 +152,7 @@ impl Messenger {
     }
 
     /// Takes public records of contacts a session is wanted with. Says whether they were any.
-    pub(crate) fn on_public_records(
-        &mut self,
-        peer: PeerId,
-        address: &Address,
-        records: &[Vec<u8>],
-    ) -> bool {
+    pub(crate) fn on_public_records(&mut self, peer: PeerId, address: &Address, records: &[Vec<u8>]) -> bool {
         let wanted = self.direct.wanted.iter_mut().find(|(_, found)| found.asked.contains(address));
         let Some((account, found)) = wanted else { return false };
         for bytes in records {
@@ -212,12 +208,13 @@ impl Messenger {
 
     /// After a rollback of the database nothing may be sent on what it holds.
     pub(crate) fn forget_preferred(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        let accounts: Vec<AccountId> = self.contacts.keys().copied().collect();
-        for account in accounts {
-            if let Some(contact) = self.contacts.get_mut(&account) {
-                contact.preferred = None;
-                rows::save(step.store, contact)?;
-            }
+        // Numbers given out after the copy was made are unknown here: count anew, in a new run.
+        self.me.row.run = step.rng.next_u64();
+        self.me.save(step.store)?;
+        for contact in self.contacts.values_mut() {
+            contact.preferred = None;
+            contact.sent = 0;
+            rows::save(step.store, contact)?;
         }
         Ok(())
     }

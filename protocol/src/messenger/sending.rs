@@ -151,8 +151,11 @@ impl Messenger {
         };
         let initial = self.contacts.get(&to).and_then(|c| c.preferred).and_then(|s| self.sessions.get(&s));
         let introduces_itself = initial.is_some_and(|live| live.session.is_initial());
-        let parts =
-            if introduces_itself && parts.iter().any(|p| matches!(p, Part::Introduction(_))) { vec![] } else { parts };
+        let parts = if introduces_itself && parts.iter().any(|p| matches!(p, Part::Introduction(_))) {
+            vec![]
+        } else {
+            parts
+        };
         match self.seal_for(step, &to, parts)? {
             Sealing::Done(sealed) => self.on_sealed(step, id, sealed).map(|()| true),
             Sealing::Wait(reason) => self.wait(step, id, reason).map(|()| false),
@@ -160,12 +163,7 @@ impl Messenger {
         }
     }
 
-    fn on_sealed(
-        &mut self,
-        step: &mut Step<'_>,
-        id: MessageId,
-        sealed: SealedRow,
-    ) -> Result<(), StoreError> {
+    fn on_sealed(&mut self, step: &mut Step<'_>, id: MessageId, sealed: SealedRow) -> Result<(), StoreError> {
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         let again = entry.row.sealed.is_some();
         entry.row.sealed = Some(sealed);
