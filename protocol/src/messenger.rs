@@ -24,7 +24,7 @@ use self::receipts::Owed;
 use self::receiving::FirstMessages;
 use self::rows::ContactRow;
 use self::sessions::Sessions;
-use self::store::MessengerStore;
+use self::store::{From, MessengerStore};
 use self::timers::{Timer, Timers};
 use crate::control::{ControlError, Event, EventBody, InitReply};
 use crate::id::{AccountId, Address, MessageId, PeerId};
@@ -150,6 +150,23 @@ impl Messenger {
     pub fn identity(store: &mut dyn MessengerStore) -> Result<crate::control::IdReply, RestoreError> {
         let me = Me::restore(store)?;
         Ok(crate::control::IdReply { account: me.id().to_string(), name: me.row.nickname.clone() })
+    }
+
+    /// Kept events after a cursor, oldest first, and the cursor before the oldest kept: for clients that
+    /// come back.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn events_after(
+        store: &mut dyn MessengerStore,
+        cursor: u64,
+        limit: u32,
+    ) -> Result<(Vec<Event>, u64), StoreError> {
+        let oldest = rows::list::<rows::EventRow>(store, &[], From::Start, 1)?;
+        let before_oldest = oldest.first().map_or(cursor, |row| row.cursor.saturating_sub(1));
+        let kept = rows::list::<rows::EventRow>(store, &[], From::After(cursor), limit)?;
+        let events = kept.iter().map(rows::EventRow::event).collect::<Result<_, _>>()?;
+        Ok((events, before_oldest))
     }
 
     /// Rebuilds the machine from its store: at start, and after a failed commit. Peers, own
@@ -352,7 +369,7 @@ impl Messenger {
                 Ok(())
             }
             Some(Query::Whereabouts(account)) => {
-                self.ask_for_whereabouts(step, &account, &region.custodians);
+                self.ask_for_whereabouts(&account, &region.custodians);
                 Ok(())
             }
         }

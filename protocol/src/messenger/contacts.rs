@@ -140,17 +140,11 @@ impl Messenger {
         self.ask_custodians(Query::Whereabouts(*account), address);
     }
 
-    pub(crate) fn ask_for_whereabouts(
-        &mut self,
-        _step: &Step<'_>,
-        account: &AccountId,
-        custodians: &[PeerId],
-    ) -> Result<(), StoreError> {
-        let Some((_, address)) = self.whereabouts_asked.get(account).copied() else { return Ok(()) };
+    pub(crate) fn ask_for_whereabouts(&mut self, account: &AccountId, custodians: &[PeerId]) {
+        let Some((_, address)) = self.whereabouts_asked.get(account).copied() else { return };
         for peer in custodians.iter().take(REPLICAS).filter(|peer| self.peers.contains_key(peer)) {
             self.outputs.push_back(super::Output::Send(*peer, Frame::GetRecords { address }));
         }
-        Ok(())
     }
 
     /// Takes a whereabouts record that was asked for. Says whether the address was one.

@@ -13,7 +13,7 @@ use crate::id::InviteToken;
 use crate::keys::PrekeyPair;
 use crate::limits::{GRACE_MS, INVITE_MS, INVITE_USES_MAX, INVITES_MAX, LIFE_MS_MAX, PREKEY_GRACE_MS};
 use crate::store::StoreError;
-use crate::time::{DAY_MS, Day, Time};
+use crate::time::{DAY_MS, Day, MINUTE_MS, Time};
 use crate::wire::bundle::{Bundle, BundleTimes};
 use crate::wire::record::Slot;
 use crate::wire::ticket::{Hint, TICKET_HINTS_MAX, Ticket};
@@ -39,7 +39,7 @@ impl Messenger {
             let range = format!("uses 1-{INVITE_USES_MAX}");
             return Ok(Err(ControlError::with(ErrorName::OutOfRange, range)));
         }
-        if life < 60_000 || life > LIFE_MS_MAX {
+        if !(MINUTE_MS..=LIFE_MS_MAX).contains(&life) {
             return Ok(Err(ControlError::with(ErrorName::OutOfRange, "expires 1m-30d")));
         }
         if rows::scan::<InviteRow>(step.store)?.len() >= INVITES_MAX {

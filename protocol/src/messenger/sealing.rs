@@ -124,12 +124,7 @@ impl Messenger {
     }
 
     /// Asks the region, the contact's own peer and everybody near for manifest and bundle.
-    pub(crate) fn ask_for_bundle(
-        &mut self,
-        step: &mut Step<'_>,
-        account: &AccountId,
-        custodians: &[PeerId],
-    ) -> Result<(), StoreError> {
+    pub(crate) fn ask_for_bundle(&mut self, step: &Step<'_>, account: &AccountId, custodians: &[PeerId]) {
         let today = account.day(step.now);
         let own_peer = self.config.own_peer;
         let theirs = self.contacts.get(account).and_then(|contact| contact.whereabouts.as_ref());
@@ -137,7 +132,7 @@ impl Messenger {
         let mut peers: Vec<PeerId> =
             custodians.iter().copied().filter(|peer| *peer != own_peer).take(REPLICAS).collect();
         peers.extend(their_peer.filter(|peer| self.peers.contains_key(peer) && !peers.contains(peer)));
-        let Some(found) = self.direct.wanted.get_mut(account) else { return Ok(()) };
+        let Some(found) = self.direct.wanted.get_mut(account) else { return };
         let addresses: Vec<Address> = [0, -1, 1]
             .into_iter()
             .filter_map(|day| request_address(account, today.offset(day)).ok())
@@ -148,7 +143,6 @@ impl Messenger {
                 self.send(peer, Frame::GetRecords { address: *address });
             }
         }
-        Ok(())
     }
 
     /// Takes public records of contacts a session is wanted with. Says whether they were any.
