@@ -52,6 +52,10 @@ labels! {
     PROLOGUE_EPOCH = b"murmesh/1 N ";
     /// HKDF info: psk0 of the first message (SPEC §5.2).
     FIRST_PSK = b"murmesh/1 first-psk";
+    /// HKDF info: the first key of epoch 0 bound to both device keys (SPEC §5.3).
+    FIRST_K1 = b"murmesh/1 bound-k1";
+    /// HKDF info: the second key of epoch 0 bound to both device keys (SPEC §5.3).
+    FIRST_K2 = b"murmesh/1 bound-k2";
     /// Hash: the name of a first message (SPEC §5.2).
     FIRST_NAME = b"murmesh/1 first-name";
     /// HKDF info: chain key (SPEC §5.3).
