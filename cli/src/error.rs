@@ -115,7 +115,8 @@ impl Failure {
     /// The command to type next; `global` repeats the `--data-dir` of this call, so that the hint can
     /// be pasted.
     pub(crate) fn hint(&self, global: &str) -> String {
-        format!("{}{global}", fill(self.entry().hint, self.detail.as_deref()))
+        let hint = fill(self.entry().hint, self.detail.as_deref());
+        if hint.contains("--data-dir") { hint } else { hint + global }
     }
 }
 

@@ -16,28 +16,31 @@ fn local(at: Timestamp) -> ZonedDateTime {
     Instant::from_millisecond(ms).unwrap_or(Instant::MAX).to_zoned_datetime(TimeZone::system())
 }
 
-/// `14:02` today, else `23 Nov 14:02`.
+/// `14:02` today, else `23 Nov 14:02`, with the year if it is another.
 pub(crate) fn moment(at: Timestamp) -> String {
-    let (at, today) = (local(at), local(now()));
-    if at.date() == today.date() {
-        at.strftime("%H:%M").to_string()
-    } else {
-        at.strftime("%-d %b %H:%M").to_string()
-    }
+    dated(at, "%H:%M", " %H:%M")
 }
 
-/// `8 Dec`, or `14:02` if it is today.
+/// `8 Dec`, with the year if it is another; `14:02` if it is today.
 pub(crate) fn day(at: Timestamp) -> String {
-    let (at, today) = (local(at), local(now()));
-    let format = if at.date() == today.date() { "%H:%M" } else { "%-d %b" };
-    at.strftime(format).to_string()
+    dated(at, "%H:%M", "")
 }
 
 /// `14:02:25.123`, with the day if it is not today.
 pub(crate) fn precise(at: Timestamp) -> String {
-    let (at, today) = (local(at), local(now()));
-    let format = if at.date() == today.date() { "%H:%M:%S%.3f" } else { "%-d %b %H:%M:%S%.3f" };
-    at.strftime(format).to_string()
+    dated(at, "%H:%M:%S%.3f", " %H:%M:%S%.3f")
+}
+
+fn dated(at: Timestamp, today: &str, other_day: &str) -> String {
+    let (at, now) = (local(at), local(now()));
+    let format = if at.date() == now.date() {
+        today.to_owned()
+    } else if at.year() == now.year() {
+        format!("%-d %b{other_day}")
+    } else {
+        format!("%-d %b %Y{other_day}")
+    };
+    at.strftime(&format).to_string()
 }
 
 /// `84 ms`, `3.2 s`, `5 min`, `3 h 12 min`, `2 d 4 h`.

@@ -39,7 +39,7 @@ fn first_steps(same: &str) -> String {
          murmesh invite --qr{same}          let somebody add you\n  \
          murmesh add{same}                  add somebody by their ticket\n  \
          murmesh send WHO \"hello\"{same}     send\n  \
-         murmesh help                     all commands"
+         murmesh help{same}                 all commands"
     )
 }
 

@@ -14,7 +14,12 @@ pub(super) fn list(context: &Context<'_>) -> Outcome {
     let reply: ContactsReply = context.node()?.call(&Request::Contacts(NoParams {}))?;
     context.output.answer(&reply, || {
         let lines = reply.contacts.iter().map(|contact| {
-            format!("{:<16} {:<24} {}\n", one_line(&contact.name), presence(contact), contact.account)
+            format!(
+                "{:<16} {:<28} {}\n",
+                one_line(&contact.name),
+                presence(contact),
+                one_line(&contact.account)
+            )
         });
         lines.collect::<String>()
     })?;
@@ -41,7 +46,7 @@ fn screen(contact: &ContactReply) -> String {
     format!(
         "name      {}\naccount   {}\nstate     {}\nnickname  {nickname}\nadded     {}\nverified  {}",
         one_line(&contact.name),
-        contact.account,
+        one_line(&contact.account),
         presence(contact),
         moment(contact.added_at),
         if contact.verified { "yes" } else { "no" },

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
     ContactReply, Custodians, EventBody, EventKind, MessageParams, MessageState, Path, QueuedReason, Request,
-    SendParams, SendReply, Timestamp, WhoParams, WhyReply,
+    SendParams, SendReply, WhoParams, WhyReply,
 };
 use serde::Serialize;
 
@@ -33,8 +33,9 @@ struct Sent {
     path: Option<Path>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_ms: Option<u64>,
+    /// `bob is online`, `bob is offline (seen 14:02)`, if it was asked.
     #[serde(skip)]
-    seen_at: Option<Timestamp>,
+    presence: Option<String>,
 }
 
 pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
@@ -64,6 +65,9 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
     }
     if let Some(problem) = ended_badly(sent.state) {
         return Err(Failure::new(problem).beside(&sent));
+    }
+    if waits && !context.output.is_json() && sent.state < MessageState::Delivered {
+        ask_online(&mut client, &mut sent)?;
     }
     context.output.answer(&sent, || words(&sent))?;
     Ok(exit::DONE)
@@ -140,15 +144,17 @@ fn wait_for_person(context: &Context<'_>, client: &mut Client, sent: &mut Sent) 
         }
     }
     context.output.progress("");
-    if sent.state < MessageState::Delivered {
-        ask_online(client, sent)?;
-    }
     Ok(())
 }
 
 fn ask_online(client: &mut Client, sent: &mut Sent) -> Result<bool, Failure> {
     let contact: ContactReply = client.call(&Request::Contact(WhoParams { who: sent.to.clone() }))?;
-    sent.seen_at = contact.seen_at;
+    let name = one_line(&contact.name);
+    sent.presence = Some(match (contact.online, contact.seen_at) {
+        (true, _) => format!("{name} is online"),
+        (false, Some(at)) => format!("{name} is offline (seen {})", moment(at)),
+        (false, None) => format!("{name} was not seen yet"),
+    });
     Ok(contact.online)
 }
 
@@ -183,18 +189,13 @@ fn words(sent: &Sent) -> String {
         Some(Path::Mailbox) => " (by mailbox)",
         None => "",
     };
-    let offline = match sent.seen_at {
-        Some(at) => format!("{to} is offline (seen {})", moment(at)),
-        None => format!("{to} was not seen yet"),
-    };
-    let copies = format!("{} of {}", sent.custodians.held, sent.custodians.want);
+    let presence = sent.presence.as_ref().map(|presence| format!("{presence}; ")).unwrap_or_default();
     let until = sent.custodians.until.map(|until| format!(", until {}", day(until))).unwrap_or_default();
+    let kept = format!("held by {} of {}{until}", sent.custodians.held, sent.custodians.want);
     match (sent.state, sent.reason) {
-        (MessageState::Held, _) => format!("held: {offline}; held by {copies}{until}; you may leave"),
-        (MessageState::Queued, _) if sent.custodians.held > 0 => {
-            format!("queued: {offline}; held by {copies} so far{until}")
-        }
-        (MessageState::Queued, Some(why)) => format!("queued: {}", reason(why, &to)),
+        (MessageState::Held, _) => format!("held: {presence}{kept}; you may leave"),
+        (MessageState::Queued, _) if sent.custodians.held > 0 => format!("queued: {presence}{kept} so far"),
+        (MessageState::Queued, Some(why)) => format!("queued: {presence}{}", reason(why, &to)),
         (MessageState::Queued, None) => format!("queued: on this machine's disk; goes when {to} is seen"),
         (reached, _) => format!("{} to {to}{after}{path}", state(reached)),
     }
@@ -203,6 +204,6 @@ fn words(sent: &Sent) -> String {
 impl From<SendReply> for Sent {
     fn from(reply: SendReply) -> Sent {
         let SendReply { id, to, state, custodians, reason } = reply;
-        Sent { id, to, state, custodians, reason, path: None, after_ms: None, seen_at: None }
+        Sent { id, to, state, custodians, reason, path: None, after_ms: None, presence: None }
     }
 }
