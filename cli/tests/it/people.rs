@@ -150,14 +150,17 @@ fn contacts_and_a_hostile_name() {
         json!({"contacts": [contact("bob", "connected", true), contact("eve\u{1b}[2J\u{202e}\nalice", "connected", false),
             contact("zoe", "requested", false)]}),
     );
-    assert_data_eq!(fake.murmesh(&["contact", "list"]).run().all(), str![[r#"
+    assert_data_eq!(
+        fake.murmesh(&["contact", "list"]).run().all(),
+        str![[r#"
 exit 0
 bob              online                       mur1bob
 eve[2J alice     offline (seen 2 Jan 2001 14:02) mur1eve[2J alice
 zoe              requested                    mur1zoe
 --
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]
