@@ -72,9 +72,16 @@ pub(crate) fn become_node(context: &Context<'_>, flags: &Up) -> Failure {
     }
 }
 
-/// The node answers and every listener has its address.
+/// The node answers and every listener has its address. One that does not answer yet may do so later.
 fn ready(context: &Context<'_>, flags: &Up) -> Result<Option<Started>, Failure> {
-    let Some(mut client) = Client::connect(&context.data_dir)? else {
+    match look(context, flags) {
+        Err(failure) if failure.problem == Problem::Unreachable => Ok(None),
+        looked => looked,
+    }
+}
+
+fn look(context: &Context<'_>, flags: &Up) -> Result<Option<Started>, Failure> {
+    let Some(mut client) = context.running()? else {
         return Ok(None);
     };
     let status: StatusReply = client.call(&Request::Status(NoParams {}))?;
@@ -176,40 +183,35 @@ pub(crate) fn ask_anyway<T: DeserializeOwned>(
 /// Asks the node to end and waits until its lock is free; kills it after [`STOP_PATIENCE`].
 pub(crate) fn stop(context: &Context<'_>) -> Result<(), Failure> {
     let lock = context.data_dir.join(LOCK);
-    let pid = match context.running() {
-        Ok(None) => {
-            return if is_free(&lock) { Err(Failure::new(Problem::NotRunning)) } else { kill(&lock, None) };
-        }
+    match context.running() {
+        Ok(None) if is_free(&lock) => return Err(Failure::new(Problem::NotRunning)),
+        // It is starting, or stopping already: a signal makes sure of the latter.
+        Ok(None) => signal(&lock, Signal::TERM)?,
         Ok(Some(mut client)) => {
-            let pid = client.pid();
             // It may close the connection before it answers: what counts is that it ends.
             let asked = client.call::<Done>(&Request::Stop(NoParams {}));
-            context.output.detail(&format!("asked process {pid} to stop: {}", asked.is_ok()));
-            Some(pid)
+            context.output.detail(&format!("asked process {} to stop: {}", client.pid(), asked.is_ok()));
         }
         // It holds the socket and answers nothing sensible.
-        Err(failure) if failure.problem == Problem::Unreachable => None,
+        Err(failure) if failure.problem == Problem::Unreachable => signal(&lock, Signal::TERM)?,
         Err(failure) => return Err(failure),
-    };
-    if wait_until(STOP_PATIENCE, || has_stopped(context, &lock)) { Ok(()) } else { kill(&lock, pid) }
+    }
+    if wait_until(STOP_PATIENCE, || is_free(&lock) && matches!(context.running(), Ok(None))) {
+        return Ok(());
+    }
+    signal(&lock, Signal::KILL)?;
+    if wait_until(STOP_PATIENCE, || is_free(&lock)) { Ok(()) } else { Err(Failure::new(Problem::NotStopped)) }
 }
 
-fn has_stopped(context: &Context<'_>, lock: &Path) -> bool {
-    is_free(lock) && matches!(context.running(), Ok(None))
-}
-
-/// Kills the process that holds the lock of this directory: its id is in the file, and must be the one
-/// that answered on the socket, if any did.
-fn kill(lock: &Path, expected: Option<u32>) -> Result<(), Failure> {
-    let holder = fs::read_to_string(lock).ok().and_then(|text| text.trim().parse::<u32>().ok());
-    let holder = holder.filter(|holder| expected.is_none_or(|pid| pid == *holder) && !is_free(lock));
-    let pid = holder.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    let Some(pid) = pid else {
+/// Signals the process that holds the lock of this directory; its id is in the file. Nobody else is
+/// signalled: whoever holds the lock is the node, and a free lock has an id of the past.
+fn signal(lock: &Path, signal: Signal) -> Result<(), Failure> {
+    let holder = fs::read_to_string(lock).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(pid) = holder.and_then(Pid::from_raw).filter(|_| !is_free(lock)) else {
         return if is_free(lock) { Ok(()) } else { Err(Failure::new(Problem::NotStopped)) };
     };
-    kill_process(pid, Signal::KILL)
-        .map_err(|error| Failure::with(Problem::NotStopped, io::Error::from(error).to_string()))?;
-    if wait_until(STOP_PATIENCE, || is_free(lock)) { Ok(()) } else { Err(Failure::new(Problem::NotStopped)) }
+    kill_process(pid, signal)
+        .map_err(|error| Failure::with(Problem::NotStopped, io::Error::from(error).to_string()))
 }
 
 /// Nobody holds the lock: the node has ended, however it ended.
