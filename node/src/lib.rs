@@ -1,1 +1,2 @@
-//! placeholder
+//! The shell around `murmesh-protocol`.
+pub mod control;

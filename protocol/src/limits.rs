@@ -144,3 +144,19 @@ pub const BUNDLE_MS: u64 = 8 * DAY_MS;
 pub const PREKEY_GRACE_MS: u64 = 31 * DAY_MS;
 /// How long a deferred `contact.add` waits for the invite record before it answers `requested`.
 pub const ADD_REPLY_MS: u64 = 4 * SECOND_MS;
+/// Life of a manifest; renewed when half of it is over.
+pub const MANIFEST_MS: u64 = 90 * DAY_MS;
+/// Sealed messages that cannot be opened yet, kept until another opens; the oldest go first.
+pub const UNOPENED_MAX: usize = 2_048;
+/// How long the answers of several peers to one question about records are awaited.
+pub const RECORDS_MS: u64 = 1_500;
+/// A record not acknowledged for this long is put again.
+pub const PUT_MS: u64 = 5 * SECOND_MS;
+/// How long after a change of peers regions are looked up again.
+pub const REGIONS_PAUSE_MS: u64 = 200;
+/// How long receipts by mailbox wait for more to acknowledge.
+pub const RECEIPT_GATHER_MS: u64 = 300;
+/// Undecryptable messages on one contact's direct stream within a day after which the session is reset.
+pub const UNDECRYPTABLE_MAX: usize = 5;
+/// Runs (installations) of one contact whose numbers are remembered; the oldest goes first.
+pub const RUNS_PER_CONTACT_MAX: usize = 8;

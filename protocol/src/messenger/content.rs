@@ -19,6 +19,8 @@ pub(crate) enum Content {
 /// Version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ContentV1 {
+    /// The sender has the recipient's introduction on its disk: it need not be told again.
+    pub(crate) knows_you: bool,
     /// The sender's manifest.
     pub(crate) mine: ManifestMark,
     /// The recipient's manifest as the sender last saw it.

@@ -33,11 +33,7 @@ fn is_bidi(c: char) -> bool {
 }
 
 /// `wanted`, or `wanted-2`, `wanted-3`, … until no other contact has it.
-pub(crate) fn unique(
-    wanted: &str,
-    contacts: &BTreeMap<AccountId, ContactRow>,
-    except: &AccountId,
-) -> String {
+pub(crate) fn unique(wanted: &str, contacts: &BTreeMap<AccountId, ContactRow>, except: &AccountId) -> String {
     let taken =
         |name: &str| contacts.values().any(|contact| contact.name == name && contact.account != *except);
     let mut name = wanted.to_owned();

@@ -153,6 +153,12 @@ pub(crate) struct ContactRow {
     pub(crate) receipt_owed: bool,
 }
 
+impl core::fmt::Debug for ContactRow {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ContactRow({:?}, {:?})", self.account, self.state)
+    }
+}
+
 /// The ticket a contact was added by.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TicketRow {
@@ -351,7 +357,13 @@ impl Record for StepRow {
         self.number
     }
     fn key(&self) -> Vec<u8> {
-        [self.id.0.as_slice(), &self.number.to_le_bytes()].concat()
+        StepRow::key_of(&self.id, self.number)
+    }
+}
+
+impl StepRow {
+    pub(crate) fn key_of(id: &MessageId, number: u64) -> Vec<u8> {
+        [id.0.as_slice(), &number.to_le_bytes()].concat()
     }
 }
 

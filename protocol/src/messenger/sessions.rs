@@ -38,8 +38,7 @@ impl Sessions {
         let mut by_id = BTreeMap::new();
         for row in rows::scan::<SessionRow>(store)? {
             let session = Session::from_record(&row.session).map_err(|_| StoreError::Corrupt)?;
-            let live =
-                Live { session, account: row.account, archived_at: row.archived_at, first: row.first };
+            let live = Live { session, account: row.account, archived_at: row.archived_at, first: row.first };
             by_id.insert(row.id, live);
         }
         Ok(Sessions { by_id })
@@ -69,7 +68,11 @@ impl Sessions {
     }
 
     /// Adds a session and writes it.
-    pub(crate) fn add(&mut self, store: &mut dyn MessengerStore, live: Live) -> Result<SessionId, StoreError> {
+    pub(crate) fn add(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        live: Live,
+    ) -> Result<SessionId, StoreError> {
         let id = live.session.id();
         self.by_id.insert(id, live);
         self.save(store, &id)?;
@@ -111,7 +114,11 @@ impl Sessions {
         self.drop_surplus(store, account)
     }
 
-    fn drop_surplus(&mut self, store: &mut dyn MessengerStore, account: &AccountId) -> Result<(), StoreError> {
+    fn drop_surplus(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
         let mut archived: Vec<(Time, SessionId)> =
             self.of(account).filter_map(|(id, live)| Some((live.archived_at?, *id))).collect();
         archived.sort_unstable();
@@ -129,11 +136,7 @@ impl Sessions {
     }
 
     /// Deletes what is past its time: archived sessions after 31 d, old skipped keys of the others.
-    pub(crate) fn forget_old(
-        &mut self,
-        store: &mut dyn MessengerStore,
-        now: Time,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn forget_old(&mut self, store: &mut dyn MessengerStore, now: Time) -> Result<(), StoreError> {
         let old: Vec<SessionId> = self
             .by_id
             .iter()

@@ -1,12 +1,11 @@
 //! The integration tests of the core, in one binary.
 
-#[cfg(test)]
+mod chaos;
+mod offline_delivery;
 mod session_chaos;
-#[cfg(test)]
 mod session_forgery;
-#[cfg(test)]
 mod session_order;
-#[cfg(test)]
 mod session_secrecy;
-#[cfg(test)]
 mod session_world;
+mod two_nodes;
+mod world;
