@@ -34,9 +34,9 @@ labels! {
     MAILBOX_SECRET = b"murmesh/1 mailbox-secret";
     /// HKDF info: seed of an invite's address pair (SPEC §3.3).
     INVITE_SEED = b"murmesh/1 invite-seed";
-    /// Hash: blinding factor (SPEC §3.2).
+    /// Hash: blinding factor (SPEC §3.3).
     BLIND = b"murmesh/1 blind-factor";
-    /// Hash: nonce prefix of a blinded signer (SPEC §3.2).
+    /// Hash: nonce prefix of a blinded signer (SPEC §3.3).
     BLIND_NONCE = b"murmesh/1 blind-nonce";
     /// Extra input of the whereabouts address (SPEC §3.3).
     WHERE = b"where";

@@ -144,35 +144,71 @@ fn a_snapshot_holds_no_stepped_chain_key() {
     }
 }
 
+/// The thief has both disks and reads what still can be read. After one epoch of each side, none of
+/// the private keys it has opens the next one.
+#[test]
+fn no_stolen_key_opens_what_follows_a_flip_each_way() {
+    let (mut alice, mut bob) = pair();
+    let rng = &mut rng(5);
+    for _ in 0..2 {
+        let inner = bob.seal(b"x", rng).unwrap().inner;
+        alice.open(NOW, &inner).unwrap();
+        core::mem::swap(&mut alice, &mut bob);
+    }
+    let stolen = [secrets(&alice), secrets(&bob)].concat();
+    let mut thief = Session::from_record(&alice.to_record()).unwrap();
+    let flip_bob = bob.seal(b"still readable", rng).unwrap().inner;
+    alice.open(NOW, &flip_bob).unwrap();
+    thief.open(NOW, &flip_bob).unwrap();
+    let flip_alice = alice.seal(b"secret", rng).unwrap().inner;
+    // The thief knows root, tag and header key of this epoch; it lacks the private key.
+    let header = parts::Parts::later(&flip_alice, &thief.id).unwrap().header.unwrap();
+    let keys = [stolen, secrets(&thief)].concat();
+    assert!(keys.iter().all(|key| thief.read_epoch(&Secret(*key), 4, header, 0).is_err()));
+    let Turn::Ours(sending) = &bob.turn else { unreachable!() };
+    assert!(thief.read_epoch(&sending.next_private, 4, header, 0).is_ok());
+}
+
+/// Bob's first answer, with a payload of the test's choosing behind his next key.
+fn crafted_answer(bob: &mut Session, next_public: [u8; 32], sent_before: u32) -> Vec<u8> {
+    let Turn::Theirs { peer_next, .. } = bob.turn else { unreachable!() };
+    let payload = [next_public.as_slice(), &sent_before.to_le_bytes(), &[0; 4]].concat();
+    let prologue = [b"murmesh/1 N ".as_slice(), &bob.id.0, &1u32.to_le_bytes(), &[0; 4]].concat();
+    let setup = noise::Setup { pattern: noise::Pattern::Npsk0, prologue: &prologue, psk: Some(&bob.root) };
+    let (message, split) = noise::write(&setup, None, &peer_next, &payload, &mut rng(6)).unwrap();
+    let header = [[0; 4].as_slice(), &message].concat().try_into().unwrap();
+    let keys = NextKeys { tag: bob.next.tag.clone(), header: bob.next.header.clone() };
+    let mut sending = SendEpoch {
+        epoch: 1,
+        chain: schedule::EpochKeys::derive(&split).chain,
+        n: 0,
+        next_private: Secret([1; 32]),
+        opening: Opening::Later { keys, header },
+    };
+    sending.seal(&bob.id, content::pad(b"x", LATER_OVERHEAD).unwrap(), &mut rng(7)).inner
+}
+
 /// The peer is authentic but malicious: it announces a key that makes every answer public.
 #[test]
 fn a_low_order_next_key_is_refused() {
     let (mut alice, mut bob) = pair();
-    let Turn::Theirs { peer_next, .. } = bob.turn else { unreachable!() };
-    let seal_with = |bob: &mut Session, next_public: [u8; 32]| {
-        let payload = [next_public.as_slice(), &[0; 8]].concat();
-        let prologue = [b"murmesh/1 N ".as_slice(), &bob.id.0, &1u32.to_le_bytes(), &[0; 4]].concat();
-        let setup =
-            noise::Setup { pattern: noise::Pattern::Npsk0, prologue: &prologue, psk: Some(&bob.root) };
-        let (message, split) = noise::write(&setup, None, &peer_next, &payload, &mut rng(6)).unwrap();
-        let header = [[0; 4].as_slice(), &message].concat().try_into().unwrap();
-        let keys = NextKeys { tag: bob.next.tag.clone(), header: bob.next.header.clone() };
-        let chain = schedule::EpochKeys::derive(&split).chain;
-        bob.turn = Turn::Ours(SendEpoch {
-            epoch: 1,
-            chain,
-            n: 0,
-            next_private: Secret([1; 32]),
-            opening: Opening::Later { keys, header },
-        });
-        bob.seal(b"x", &mut rng(7)).unwrap().inner
-    };
     let before = alice.to_record();
-    let bad = seal_with(&mut bob, [0; 32]);
+    let bad = crafted_answer(&mut bob, [0; 32], 0);
     assert!(alice.open(NOW, &bad).is_err());
     assert_eq!(*alice.to_record(), *before);
-    let good = seal_with(&mut bob, handshake::public_of(&Secret([1; 32])));
+    let good = crafted_answer(&mut bob, handshake::public_of(&Secret([1; 32])), 0);
     assert_eq!(alice.open(NOW, &good).unwrap().content, b"x");
+}
+
+/// The peer is authentic but malicious: it claims to have sent four billion messages before.
+#[test]
+fn a_boundless_count_costs_one_chain_of_skips() {
+    let (mut alice, mut bob) = pair();
+    let chain = ReceiveChain::new(0, Secret([3; 32]), 7, TagSource::Keyed(Secret([4; 32])));
+    alice.receiving = Some(chain);
+    let inner = crafted_answer(&mut bob, handshake::public_of(&Secret([1; 32])), u32::MAX);
+    assert_eq!(alice.open(NOW, &inner).unwrap().content, b"x");
+    assert_eq!(alice.skipped.iter().len(), limits::SKIP_MAX as usize);
 }
 
 /// Two first messages and two later ones, whole: SPEC Appendix A. Never edit one.

@@ -6,7 +6,7 @@ use murmesh_protocol::session::limits::{
 use murmesh_protocol::session::{SealError, Session, tag_of};
 use murmesh_protocol::time::HOUR_MS;
 
-use crate::session_world::{NOW, Person, Rng, begun, deliver, open, rng, running};
+use crate::session_world::{NOW, Person, Rng, begun, deliver, open, restarted, rng, running};
 
 fn sealed(session: &mut Session, count: u32, rng: &mut Rng) -> Vec<Vec<u8>> {
     (0..count).map(|n| session.seal(&n.to_le_bytes(), rng).unwrap().inner).collect()
@@ -92,6 +92,28 @@ fn every_message_of_an_epoch_is_lost() {
     let table = alice.wide_table();
     assert_eq!(alice.open_wide(NOW, &inner, &table).unwrap().content, b"yes");
     deliver(&mut alice, &mut bob, b"good", rng);
+}
+
+/// A crash on either side before its commit: the step is done again, and nothing is lost or doubled.
+#[test]
+fn a_crash_before_the_commit_loses_nothing() {
+    let (mut alice, mut bob) = running(1);
+    let rng = &mut rng(2);
+    for round in 0..6 {
+        let before = restarted(&bob);
+        // Sealed, not committed: so it never left.
+        bob.seal(b"lost in the crash", rng).unwrap();
+        bob = before;
+        let inner = bob.seal(b"sealed again", rng).unwrap().inner;
+        let before = restarted(&alice);
+        let first = open(&mut alice, &inner).unwrap();
+        alice = before;
+        assert_eq!(open(&mut alice, &inner).unwrap(), first);
+        assert!(open(&mut alice, &inner).is_err(), "round {round}");
+        if round % 2 == 1 {
+            core::mem::swap(&mut alice, &mut bob);
+        }
+    }
 }
 
 #[test]
