@@ -1,7 +1,9 @@
 //! The integration tests of the core, in one binary.
 
+mod canaries;
 mod chaos;
 mod offline_delivery;
+mod purity;
 mod session_chaos;
 mod session_forgery;
 mod session_order;
