@@ -1,1 +1,8 @@
-//! placeholder
+//! The node.
+
+pub mod clock;
+pub mod config;
+pub mod entropy;
+mod files;
+pub mod links;
+pub mod swarm;

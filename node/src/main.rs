@@ -1,0 +1,2 @@
+//! murmeshd.
+fn main() {}
