@@ -1,1 +1,5 @@
-//! Integration tests of the node.
+//! Integration tests of the node: real sockets on loopback, ports chosen by the system.
+
+mod hostile;
+mod network;
+mod stub;

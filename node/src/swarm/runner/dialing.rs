@@ -12,7 +12,7 @@ use murmesh_protocol::id::PeerId;
 use murmesh_protocol::messenger::io::Input;
 use murmesh_protocol::route::Machine;
 
-use super::Runner;
+use super::{Link, Runner};
 use crate::links::{SessionNumber, ToMessenger};
 use crate::swarm::peers::{REDIAL_MAX, REDIAL_MIN, jitter};
 use crate::swarm::translate;
@@ -76,7 +76,9 @@ pub(super) struct Waiting {
 
 impl Runner {
     pub(super) fn send(&mut self, to: PeerId, session: Option<SessionNumber>, frame: Vec<u8>, from: Machine) {
-        if let Some(link) = self.links.get(&to).filter(|link| link.hello.is_some()) {
+        // A machine hears of a session before this loop does: the number alone tells that it is up.
+        let up = |link: &&Link| link.hello.is_some() || session == Some(link.number);
+        if let Some(link) = self.links.get(&to).filter(up) {
             // Made for a session that is over: its maker is about to be told so.
             if session.is_some_and(|session| session != link.number) {
                 return;
