@@ -5,4 +5,5 @@ pub mod config;
 pub mod entropy;
 mod files;
 pub mod links;
+pub mod store;
 pub mod swarm;
