@@ -15,8 +15,10 @@ pub const ADDRESSES_MAX: usize = 8;
 pub const ADDRESS_BYTES_MAX: usize = 128;
 /// Peers in a PEERS or CLOSER frame; a frame with more is refused.
 pub const PEERS_PER_FRAME_MAX: usize = 20;
-/// Ids in a HAVE, GET, TOMBSTONE or ADMITTED frame; a frame with more is refused.
+/// Ids in a HAVE, MISSING or ADMITTED frame; a frame with more is refused.
 pub const IDS_PER_FRAME_MAX: usize = 512;
+/// Ids in a GET or TOMBSTONE; one with more is refused. A GET makes the custodian send as many bodies.
+pub const IDS_PER_CLAIM_MAX: usize = 64;
 /// Records in a RECORDS frame (one a slot); a frame with more is refused.
 pub const RECORDS_PER_FRAME_MAX: usize = 4;
 
@@ -142,3 +144,19 @@ pub const BUNDLE_MS: u64 = 8 * DAY_MS;
 pub const PREKEY_GRACE_MS: u64 = 31 * DAY_MS;
 /// How long a deferred `contact.add` waits for the invite record before it answers `requested`.
 pub const ADD_REPLY_MS: u64 = 4 * SECOND_MS;
+/// Life of a manifest; renewed when half of it is over.
+pub const MANIFEST_MS: u64 = 90 * DAY_MS;
+/// Sealed messages that cannot be opened yet, kept until another opens; the oldest go first.
+pub const UNOPENED_MAX: usize = 2_048;
+/// How long the answers of several peers to one question about records are awaited.
+pub const RECORDS_MS: u64 = 1_500;
+/// A record not acknowledged for this long is put again.
+pub const PUT_MS: u64 = 5 * SECOND_MS;
+/// How long after a change of peers regions are looked up again.
+pub const REGIONS_PAUSE_MS: u64 = 200;
+/// How long receipts by mailbox wait for more to acknowledge.
+pub const RECEIPT_GATHER_MS: u64 = 300;
+/// Undecryptable messages on one contact's direct stream within a day after which the session is reset.
+pub const UNDECRYPTABLE_MAX: usize = 5;
+/// Runs (installations) of one contact whose numbers are remembered; the oldest goes first.
+pub const RUNS_PER_CONTACT_MAX: usize = 8;

@@ -1,23 +1,70 @@
 //! The Messenger: one account. See [`io`] first.
+//!
+//! Invariant: a message is `queued` for a client only after the step that wrote it has committed, and
+//! `delivered` only on a receipt from inside the session.
+//! Invariant: session state is written in the step that sealed or opened with it; ciphertext leaves
+//! after that commit.
+//! Invariant: a text is in the store once, as its message row; the outbox refers to it.
+//! Invariant: everything a peer can grow here has a bound in [`limits`](crate::limits).
+//!
+//! The concerns own their state and do not call one another's insides; this file joins them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::CryptoRng;
 
-use self::io::{Deadline, Input, Output};
-use self::store::MessengerStore;
-use crate::id::PeerId;
+use self::account::Me;
+use self::adding::Adding;
+use self::collecting::Collecting;
+use self::direct::Direct;
+use self::io::{Deadline, Input, Output, PeerFacts, PeerFault, QueryId};
+use self::outbox::{Entry, Outbox};
+use self::publishing::Publishing;
+use self::receipts::Owed;
+use self::receiving::FirstMessages;
+use self::rows::ContactRow;
+use self::sessions::Sessions;
+use self::store::{From, MessengerStore};
+use self::timers::{Timer, Timers};
+use crate::control::{ControlError, Event, EventBody, InitReply};
+use crate::id::{AccountId, Address, MessageId, PeerId};
+use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::Time;
+use crate::wire::frame::{Frame, Subject};
 
+mod account;
+mod adding;
+mod collecting;
+mod commands;
+mod contacts;
+mod content;
+mod daily;
+mod direct;
+mod invites;
 pub mod io;
+mod names;
+mod outbox;
+mod publishing;
+mod reading;
+mod receipts;
+mod receiving;
+mod rounds;
+mod rows;
+mod sealing;
+mod sending;
+mod sessions;
 pub mod store;
+mod timers;
 
 /// What a Messenger is told once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// The node it lives in.
     pub own_peer: PeerId,
+    /// The generation file says that this database is an older copy: every session starts anew
+    /// before it sends (SPEC §5.5).
+    pub rolled_back: bool,
 }
 
 /// Why a Messenger cannot be made from a store.
@@ -34,39 +81,169 @@ pub enum RestoreError {
 /// One account.
 #[derive(Debug)]
 pub struct Messenger {
+    config: Config,
+    me: Me,
+    contacts: BTreeMap<AccountId, ContactRow>,
+    sessions: Sessions,
+    outbox: Outbox,
+    peers: BTreeMap<PeerId, PeerFacts>,
+    direct: Direct,
+    collecting: Collecting,
+    publishing: Publishing,
+    adding: BTreeMap<AccountId, Adding>,
+    owed: Owed,
+    /// Contacts whose receipts this step has to see to at its end.
+    unflushed: BTreeSet<AccountId>,
+    first_messages: FirstMessages,
+    /// Whereabouts records that were asked for: when, and at which address.
+    whereabouts_asked: BTreeMap<AccountId, (Time, Address)>,
+    queries: BTreeMap<QueryId, Query>,
+    next_query: u64,
+    timers: Timers,
     outputs: VecDeque<Output>,
+}
+
+/// What a question to the routing layer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Query {
+    /// Where to deposit an outbox entry.
+    Deposit(MessageId),
+    /// Where to deposit a receipt.
+    Receipt(AccountId),
+    /// Who keeps one of our mailboxes.
+    Mailbox(Address),
+    /// Who keeps one of our records.
+    Publish(Address),
+    /// Who keeps the invite record of a ticket.
+    Invite(AccountId),
+    /// Who keeps the public records of a contact.
+    Session(AccountId),
+    /// Who keeps the whereabouts of a contact.
+    Whereabouts(AccountId),
+}
+
+/// One step: the arguments every concern needs.
+pub(crate) struct Step<'a> {
+    now: Time,
+    store: &'a mut dyn MessengerStore,
+    rng: &'a mut dyn CryptoRng,
 }
 
 impl Messenger {
     /// Makes the account of an empty store; an existing one is left alone and is an error.
+    ///
+    /// # Errors
+    /// A bad name, an existing account, or the store's.
     pub fn create(
-        _name: &str,
-        _now: Time,
-        _store: &mut dyn MessengerStore,
-        _rng: &mut dyn CryptoRng,
-    ) -> Result<crate::control::InitReply, crate::control::ControlError> {
-        Err(crate::control::ErrorName::Internal.into())
+        name: &str,
+        now: Time,
+        store: &mut dyn MessengerStore,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<InitReply, ControlError> {
+        Me::create(name, now, store, rng)
     }
 
-    /// Rebuilds the machine from its store: at start, and after a failed commit.
+    /// The account of a store, without starting anything: for `id show` of a stopped node.
+    ///
+    /// # Errors
+    /// No account, or the store's.
+    pub fn identity(store: &mut dyn MessengerStore) -> Result<crate::control::IdReply, RestoreError> {
+        let me = Me::restore(store)?;
+        Ok(crate::control::IdReply { account: me.id().to_string(), name: me.row.nickname.clone() })
+    }
+
+    /// Kept events after a cursor, oldest first, and the cursor before the oldest kept: for clients that
+    /// come back.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn events_after(
+        store: &mut dyn MessengerStore,
+        cursor: u64,
+        limit: u32,
+    ) -> Result<(Vec<Event>, u64), StoreError> {
+        let oldest = rows::list::<rows::EventRow>(store, &[], From::Start, 1)?;
+        let before_oldest = oldest.first().map_or(cursor, |row| row.cursor.saturating_sub(1));
+        let kept = rows::list::<rows::EventRow>(store, &[], From::After(cursor), limit)?;
+        let events = kept.iter().map(rows::EventRow::event).collect::<Result<_, _>>()?;
+        Ok((events, before_oldest))
+    }
+
+    /// Rebuilds the machine from its store: at start, and after a failed commit. Peers, own
+    /// addresses and deadlines begin anew.
+    ///
+    /// # Errors
+    /// No account, or the store's.
     pub fn restore(
-        _config: Config,
-        _now: Time,
-        _store: &mut dyn MessengerStore,
-        _rng: &mut dyn CryptoRng,
+        config: Config,
+        now: Time,
+        store: &mut dyn MessengerStore,
+        rng: &mut dyn CryptoRng,
     ) -> Result<Messenger, RestoreError> {
-        Err(RestoreError::NoAccount)
+        let me = Me::restore(store)?;
+        let contacts = rows::scan::<ContactRow>(store)?.into_iter().map(|c| (c.account, c)).collect();
+        let mut messenger = Messenger {
+            config,
+            me,
+            contacts,
+            sessions: Sessions::restore(store)?,
+            outbox: Outbox::restore(store)?,
+            peers: BTreeMap::new(),
+            direct: Direct::default(),
+            collecting: Collecting::default(),
+            publishing: Publishing::default(),
+            adding: BTreeMap::new(),
+            owed: Owed::default(),
+            unflushed: BTreeSet::new(),
+            first_messages: FirstMessages::default(),
+            whereabouts_asked: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            next_query: 0,
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+        };
+        let mut step = Step { now, store, rng };
+        messenger.start(&mut step)?;
+        Ok(messenger)
     }
 
-    /// One step: decides, inside an open transaction.
+    fn start(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        if self.config.rolled_back {
+            self.forget_preferred(step)?;
+        }
+        self.start_adding(step);
+        self.start_receipts(step);
+        self.start_outbox(step);
+        self.timers.set(step.now, Timer::Day);
+        Ok(())
+    }
+
+    /// One step: decides, inside an open transaction. After an error the transaction must be rolled
+    /// back and the machine restored.
+    ///
+    /// # Errors
+    /// The store's.
     pub fn handle(
         &mut self,
-        _now: Time,
-        _input: Input,
-        _store: &mut dyn MessengerStore,
-        _rng: &mut dyn CryptoRng,
+        now: Time,
+        input: Input,
+        store: &mut dyn MessengerStore,
+        rng: &mut dyn CryptoRng,
     ) -> Result<(), StoreError> {
-        Ok(())
+        let mut step = Step { now, store, rng };
+        match input {
+            Input::Command(id, request) => self.on_command(&mut step, id, request)?,
+            Input::PeerUp(facts) => self.on_peer_up(&mut step, facts)?,
+            Input::PeerDown(peer) => self.on_peer_down(&mut step, peer)?,
+            Input::Frame(peer, frame) => self.on_frame(&mut step, peer, frame)?,
+            Input::Unreachable(peer) => self.on_unreachable(&mut step, peer)?,
+            Input::HintReached(hint, peer) => self.on_hint_reached(&step, &hint, peer),
+            Input::HintFailed(hint) => self.on_hint_failed(&step, &hint),
+            Input::Custodians(query, region) => self.on_custodians(&mut step, query, region)?,
+            Input::Reachable { own, others } => self.on_reachable(&mut step, own, others)?,
+            Input::Deadline => self.on_deadline(&mut step)?,
+        }
+        self.finish(&mut step)
     }
 
     /// Hands out what is to be done after the commit.
@@ -77,6 +254,170 @@ impl Messenger {
     /// When to call `handle` with [`Input::Deadline`].
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Deadline> {
-        None
+        self.timers.next()
+    }
+
+    /// What a step leaves to its end: receipts owed to contacts that are online, tombstones of what
+    /// was opened.
+    fn finish(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        self.flush_receipts(step)?;
+        self.flush_tombstones();
+        Ok(())
+    }
+
+    fn on_peer_up(&mut self, step: &mut Step<'_>, facts: PeerFacts) -> Result<(), StoreError> {
+        if self.peers.contains_key(&facts.peer) {
+            self.on_peer_down(step, facts.peer)?;
+        }
+        self.peers.insert(facts.peer, facts);
+        self.prove_directly(&facts.peer);
+        if facts.keeps || facts.peer == self.config.own_peer {
+            self.timers.set(step.now.plus(crate::limits::REGIONS_PAUSE_MS), Timer::Regions);
+            self.retry_for_new_custodian(step)?;
+        }
+        Ok(())
+    }
+
+    fn on_peer_down(&mut self, step: &mut Step<'_>, peer: PeerId) -> Result<(), StoreError> {
+        if self.peers.remove(&peer).is_none() {
+            return Ok(());
+        }
+        self.collecting.on_peer_down(&peer);
+        self.publishing.on_peer_down(&peer);
+        self.timers.set(step.now.plus(crate::limits::REGIONS_PAUSE_MS), Timer::Regions);
+        self.rounds_without(step, &peer)?;
+        self.on_direct_down(step, &peer)
+    }
+
+    fn on_unreachable(&mut self, step: &mut Step<'_>, peer: PeerId) -> Result<(), StoreError> {
+        self.collecting.on_peer_down(&peer);
+        self.publishing.on_peer_down(&peer);
+        self.rounds_without(step, &peer)?;
+        self.on_dial_failed(step, &peer)
+    }
+
+    fn on_frame(&mut self, step: &mut Step<'_>, peer: PeerId, frame: Frame) -> Result<(), StoreError> {
+        if !self.peers.contains_key(&peer) {
+            return Ok(());
+        }
+        match frame {
+            Frame::Held { envelope, receipt } => self.on_held(step, peer, envelope, &receipt),
+            Frame::Full { envelope } | Frame::Closer { envelope, .. } => self.on_full(step, peer, envelope),
+            Frame::Refused { subject: Subject::Envelope(envelope), why, .. } => {
+                self.on_refused(step, peer, envelope, why)
+            }
+            Frame::Refused { subject: Subject::Record(..) | Subject::Mailbox(_), .. } => Ok(()),
+            Frame::Have { address, ids, cursor, more, holder } => {
+                self.on_have(step, peer, address, ids, cursor, more, holder);
+                Ok(())
+            }
+            Frame::Push { envelope } => self.on_push(step, peer, &envelope),
+            Frame::Missing { address, ids } => {
+                self.on_missing(step, peer, address, &ids);
+                Ok(())
+            }
+            Frame::RecordHeld { address, slot, seq } => {
+                self.publishing.on_record_held(peer, address, slot, seq);
+                Ok(())
+            }
+            Frame::Records { address, records } => self.on_records(step, peer, address, &records),
+            Frame::DirectProof { proof } => self.on_direct_proof(step, peer, &proof),
+            Frame::Direct { inner } => self.on_direct(step, peer, &inner),
+            Frame::Hello(_)
+            | Frame::Deposit { .. }
+            | Frame::Subscribe { .. }
+            | Frame::Get { .. }
+            | Frame::Tombstone(_)
+            | Frame::Revoke(_)
+            | Frame::Forward(_)
+            | Frame::Sync(_)
+            | Frame::Admitted { .. }
+            | Frame::PutRecord { .. }
+            | Frame::GetRecords { .. }
+            | Frame::AskPeers
+            | Frame::Peers(_) => {
+                self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Unexpected));
+                Ok(())
+            }
+        }
+    }
+
+    fn on_custodians(
+        &mut self,
+        step: &mut Step<'_>,
+        query: QueryId,
+        region: Region,
+    ) -> Result<(), StoreError> {
+        match self.queries.remove(&query) {
+            None => Ok(()),
+            Some(Query::Deposit(id)) => self.begin_round(step, id, &region),
+            Some(Query::Receipt(account)) => self.deposit_receipt(step, account, &region),
+            Some(Query::Mailbox(address)) => {
+                self.on_mailbox_region(step, &address, region.custodians);
+                Ok(())
+            }
+            Some(Query::Publish(address)) => {
+                self.on_publish_region(step, &address, &region.custodians);
+                Ok(())
+            }
+            Some(Query::Invite(account)) => {
+                self.ask_for_invite(&account, &region.custodians);
+                Ok(())
+            }
+            Some(Query::Session(account)) => {
+                self.ask_for_bundle(step, &account, &region.custodians);
+                Ok(())
+            }
+            Some(Query::Whereabouts(account)) => {
+                self.ask_for_whereabouts(&account, &region.custodians);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_deadline(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        while let Some(timer) = self.timers.pop(step.now) {
+            match timer {
+                Timer::Entry(id) => self.on_entry_timer(step, id)?,
+                Timer::Receipt(account) => self.on_receipt_timer(step, account)?,
+                Timer::Adding(account) => self.on_adding_timer(step, account)?,
+                Timer::Session(account) => self.on_session_timer(step, account)?,
+                Timer::Body(id) => self.on_body_timer(step, id),
+                Timer::Regions => self.look_up_regions(step),
+                Timer::Poll => self.poll_mailboxes(step),
+                Timer::Publish => self.publish(step)?,
+                Timer::Day => self.on_day(step)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_custodians(&mut self, query: Query, address: Address) {
+        let id = QueryId(self.next_query);
+        self.next_query += 1;
+        self.queries.insert(id, query);
+        self.outputs.push_back(Output::FindCustodians(id, address));
+    }
+
+    fn send(&mut self, peer: PeerId, frame: Frame) {
+        self.outputs.push_back(Output::Send(peer, frame));
+    }
+
+    /// Writes and tells an event.
+    fn tell(&mut self, step: &mut Step<'_>, body: EventBody) -> Result<(), StoreError> {
+        self.me.row.events += 1;
+        let cursor = self.me.row.events;
+        let event = Event { cursor: cursor.to_string(), at: step.now.into(), body };
+        let json = serde_json::to_string(&event).map_err(|_| StoreError::Corrupt)?;
+        rows::save(step.store, &rows::EventRow { cursor, json })?;
+        let kept_from = (cursor + 1).saturating_sub(crate::limits::EVENTS_MAX);
+        step.store.prune(store::Table::Events, &[], kept_from)?;
+        self.me.save(step.store)?;
+        self.outputs.push_back(Output::Event(event));
+        Ok(())
+    }
+
+    fn entry(&mut self, id: &MessageId) -> Option<&mut Entry> {
+        self.outbox.entries.get_mut(id)
     }
 }

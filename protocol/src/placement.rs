@@ -84,8 +84,8 @@ fn radius(network_size: u64) -> [u8; 32] {
 }
 
 /// Estimates how many custodians there are from the peers known, by density around `own`: the bucket
-/// of the k-th shared prefix bit is complete while it is not full. Buckets shared with `avoid` (the
-/// address that is asked for) are left out: there an attacker would place his peers.
+/// of the k-th shared prefix bit is complete while it is not full. Measured around the own peer and
+/// not around the address that is asked for: there an attacker would place his peers.
 #[must_use]
 pub fn estimate_network_size(own: &KadKey, known: &[KadKey], bucket_full: usize) -> u64 {
     let mut bucket = [0usize; 257];

@@ -279,8 +279,7 @@ pub fn contract(store: &mut dyn KeeperStore) -> Result<(), StoreError> {
         address: a,
         day: crate::time::Day(3),
         ids: ids.iter().map(|i| id(*i)).collect(),
-        signer: 0,
-        signature: vec![7; 64],
+        signature: vec![7; 65],
     };
     store.put_tombstone(&tombstone(&[1, 2]), Time(500), 3)?;
     store.put_tombstone(&tombstone(&[3, 4]), Time(500), 3)?;

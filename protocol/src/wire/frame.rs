@@ -141,9 +141,7 @@ pub struct Claim {
     pub day: Day,
     /// Position in this custodian's list after which ids are wanted.
     pub cursor: u64,
-    /// Who signed: 0 = the address key itself.
-    pub signer: u8,
-    /// The signature, 64 bytes.
+    /// Who signed and the signature: 65 bytes (SPEC §4.3).
     pub signature: Vec<u8>,
 }
 
@@ -297,9 +295,7 @@ pub struct Tombstone {
     pub day: Day,
     /// The envelopes, sorted.
     pub ids: Vec<EnvelopeId>,
-    /// Who signed: 0 = the address key itself.
-    pub signer: u8,
-    /// The signature, 64 bytes.
+    /// Who signed and the signature: 65 bytes (SPEC §4.3).
     pub signature: Vec<u8>,
 }
 

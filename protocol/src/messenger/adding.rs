@@ -1,0 +1,289 @@
+//! Adding a contact by its ticket: reach the hinted peers, fetch the invite record, begin the session
+//! (SPEC §8.5).
+//!
+//! What is known of it is in the contact's row, so a restart goes on where it was.
+
+use std::collections::BTreeSet;
+
+use super::invites::{InviteContent, hint_address};
+use super::io::{Output, PeerFault, RequestId};
+use super::rows::TicketRow;
+use super::sending::backoff;
+use super::store::Table;
+use super::timers::Timer;
+use super::{Messenger, Query, Step, names, rows};
+use crate::blind::invite_address;
+use crate::control::{AddParams, AddReply, ContactState, ControlError, ErrorName, Reply};
+use crate::id::{AccountId, Address, InviteToken, PeerId};
+use crate::limits::{ADD_REPLY_MS, CONTACTS_MAX, GRACE_MS, REPLICAS};
+use crate::store::StoreError;
+use crate::time::Time;
+use crate::wire::bundle::{Bundle, BundleIn};
+use crate::wire::codec;
+use crate::wire::frame::Frame;
+use crate::wire::manifest::{Manifest, ManifestIn};
+use crate::wire::record::{RecordIn, Slot};
+use crate::wire::ticket::{Ticket, TicketError};
+
+/// A contact whose invite record has not come yet, or whose answer has not.
+#[derive(Debug)]
+pub(crate) struct Adding {
+    token: InviteToken,
+    address: Address,
+    /// The client that waits, and until when.
+    client: Option<(RequestId, Time)>,
+    /// Hinted peers that answered.
+    pub(crate) reached: BTreeSet<PeerId>,
+    attempts: u32,
+    /// The record has come and the session begun.
+    begun: bool,
+}
+
+/// What an invite record turned out to be.
+enum Found {
+    Open(Box<(Manifest, Bundle)>),
+    Ended,
+}
+
+impl Messenger {
+    /// After a restart: contacts that are still being added.
+    pub(crate) fn start_adding(&mut self, step: &Step<'_>) {
+        let waiting: Vec<(AccountId, InviteToken, bool)> = self
+            .contacts
+            .values()
+            .filter_map(|c| Some((c.account, c.ticket.as_ref()?.token, c.preferred.is_some())))
+            .collect();
+        for (account, token, begun) in waiting {
+            self.watch_invite(account, token, None, begun);
+            self.timers.set(step.now, Timer::Adding(account));
+        }
+    }
+
+    fn watch_invite(
+        &mut self,
+        account: AccountId,
+        token: InviteToken,
+        client: Option<(RequestId, Time)>,
+        begun: bool,
+    ) {
+        let address = invite_address(&account, &token);
+        let reached = BTreeSet::new();
+        self.adding.insert(account, Adding { token, address, client, reached, attempts: 0, begun });
+    }
+
+    /// `contact.add`: written at once; answered when the invite record is there, or after a while.
+    pub(crate) fn add_by_ticket(
+        &mut self,
+        step: &mut Step<'_>,
+        request: RequestId,
+        params: &AddParams,
+    ) -> Result<(), StoreError> {
+        match self.check_add(params) {
+            Err(error) => {
+                self.reply(request, Err(error));
+                Ok(())
+            }
+            Ok((ticket, token, name)) => {
+                if let Some(known) = self.contacts.get(&ticket.account) {
+                    let (contact, state) = (known.name.clone(), known.state);
+                    let account = ticket.account.to_string();
+                    self.reply(request, Ok(Reply::Add(AddReply { contact, account, state, known: true })));
+                    return Ok(());
+                }
+                let hints = ticket.hints.iter().map(hint_address).collect();
+                let row = TicketRow { token, hints };
+                self.add_contact(step, ticket.account, name, "", Some(row))?;
+                let until = step.now.plus(ADD_REPLY_MS);
+                self.watch_invite(ticket.account, token, Some((request, until)), false);
+                self.timers.set(until, Timer::Adding(ticket.account));
+                self.ask_everywhere(ticket.account);
+                Ok(())
+            }
+        }
+    }
+
+    fn check_add(&self, params: &AddParams) -> Result<(Ticket, InviteToken, Option<String>), ControlError> {
+        let ticket: Ticket = params.ticket.parse().map_err(|error| match error {
+            TicketError::NewerVersion => ControlError::new(ErrorName::NewerTicket),
+            TicketError::Mistyped { position: Some(position) } => {
+                ControlError::with(ErrorName::BadTicket, format!("mistyped at character {position}"))
+            }
+            TicketError::Mistyped { position: None } => {
+                ControlError::with(ErrorName::BadTicket, "mistyped or cut off")
+            }
+            TicketError::NotATicket | TicketError::Malformed => {
+                ControlError::with(ErrorName::BadTicket, "a ticket begins with MURMESH:")
+            }
+        })?;
+        let token = ticket.token.ok_or(ControlError::with(ErrorName::BadTicket, "it carries no invite"))?;
+        if ticket.account == self.me.id() {
+            return Err(ErrorName::OwnTicket.into());
+        }
+        let name = params.name.as_deref().map(names::check).transpose()?;
+        if self.contacts.len() >= CONTACTS_MAX && !self.contacts.contains_key(&ticket.account) {
+            return Err(ControlError::with(ErrorName::TooMany, format!("contacts: {CONTACTS_MAX}")));
+        }
+        Ok((ticket, token, name))
+    }
+
+    /// Dials the hints and asks who keeps the record.
+    fn ask_everywhere(&mut self, account: AccountId) {
+        let Some(adding) = self.adding.get(&account) else { return };
+        let address = adding.address;
+        let hints = self.contacts.get(&account).and_then(|contact| contact.ticket.as_ref());
+        for hint in hints.map(|ticket| ticket.hints.clone()).unwrap_or_default() {
+            self.outputs.push_back(Output::ConnectHint(hint));
+        }
+        self.ask_custodians(Query::Invite(account), address);
+    }
+
+    pub(crate) fn on_hint_reached(&mut self, _step: &Step<'_>, hint: &str, peer: PeerId) {
+        let hinted = |contact: &&super::ContactRow| {
+            contact.ticket.as_ref().is_some_and(|ticket| ticket.hints.iter().any(|h| h == hint))
+        };
+        let accounts: Vec<AccountId> = self.contacts.values().filter(hinted).map(|c| c.account).collect();
+        for account in accounts {
+            if let Some(adding) = self.adding.get_mut(&account) {
+                adding.reached.insert(peer);
+                let address = adding.address;
+                if !adding.begun {
+                    self.send(peer, Frame::GetRecords { address });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_hint_failed(&mut self, _step: &Step<'_>, _hint: &str) {
+        // The timer asks again; other hints and the region may answer meanwhile.
+    }
+
+    pub(crate) fn ask_for_invite(&mut self, account: &AccountId, custodians: &[PeerId]) {
+        let Some(adding) = self.adding.get(account).filter(|adding| !adding.begun) else { return };
+        let address = adding.address;
+        for peer in custodians.iter().take(REPLICAS).filter(|peer| **peer != self.config.own_peer) {
+            self.outputs.push_back(Output::Send(*peer, Frame::GetRecords { address }));
+        }
+    }
+
+    /// Records came: of an invite, of whereabouts, or public ones.
+    pub(crate) fn on_records(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        address: Address,
+        records: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
+        let adding = self.adding.iter().find(|(_, adding)| adding.address == address);
+        if let Some((account, adding)) = adding {
+            let (account, token, begun) = (*account, adding.token, adding.begun);
+            if begun {
+                return Ok(());
+            }
+            for bytes in records {
+                match open_invite(&account, &token, &address, bytes, step.now) {
+                    Some(found) => return self.on_invite_found(step, &account, token, found),
+                    None => self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Malformed)),
+                }
+            }
+            return Ok(());
+        }
+        if self.on_whereabouts_records(step, &address, records)? {
+            return Ok(());
+        }
+        self.on_public_records(peer, &address, records);
+        Ok(())
+    }
+
+    fn on_invite_found(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        token: InviteToken,
+        found: Found,
+    ) -> Result<(), StoreError> {
+        match found {
+            Found::Ended => self.give_up(step, account),
+            Found::Open(keys) => {
+                let (manifest, bundle) = *keys;
+                if !self.begin_session(step, account, &manifest, &bundle, Some(token))? {
+                    return Ok(());
+                }
+                if let Some(adding) = self.adding.get_mut(account) {
+                    adding.begun = true;
+                }
+                self.introduce(step, account)?;
+                self.answer_client(account);
+                self.wake(step, account)
+            }
+        }
+    }
+
+    /// The invite has ended: the contact that was never one is removed, its client told.
+    fn give_up(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+        let Some(adding) = self.adding.remove(account) else { return Ok(()) };
+        for id in self.outbox.of(account) {
+            self.end(step, id, crate::control::MessageState::Failed, None)?;
+        }
+        step.store.prune(Table::Messages, &account.0, u64::MAX)?;
+        self.contacts.remove(account);
+        rows::remove::<super::ContactRow>(step.store, &account.0)?;
+        if let Some((request, _)) = adding.client {
+            self.reply(request, Err(ErrorName::TicketEnded.into()));
+        }
+        Ok(())
+    }
+
+    fn answer_client(&mut self, account: &AccountId) {
+        let Some(adding) = self.adding.get_mut(account) else { return };
+        let Some((request, _)) = adding.client.take() else { return };
+        let Some(contact) = self.contacts.get(account) else { return };
+        let reply = AddReply {
+            contact: contact.name.clone(),
+            account: account.to_string(),
+            state: ContactState::Requested,
+            known: false,
+        };
+        self.reply(request, Ok(Reply::Add(reply)));
+    }
+
+    pub(crate) fn on_adding_timer(
+        &mut self,
+        step: &mut Step<'_>,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        let Some(adding) = self.adding.get_mut(&account) else { return Ok(()) };
+        let answer_due = adding.client.as_ref().is_some_and(|(_, until)| *until <= step.now);
+        adding.attempts += 1;
+        let attempts = adding.attempts;
+        if answer_due {
+            self.answer_client(&account);
+        }
+        self.ask_everywhere(account);
+        let pause = backoff(attempts, step);
+        self.timers.set(step.now.plus(pause), Timer::Adding(account));
+        Ok(())
+    }
+}
+
+/// Opens and checks an invite record: everything a forger would have to have right.
+fn open_invite(
+    account: &AccountId,
+    token: &InviteToken,
+    address: &Address,
+    bytes: &[u8],
+    now: Time,
+) -> Option<Found> {
+    let record = RecordIn::parse(bytes).ok()?.verify().ok()?;
+    if record.address() != *address || record.head().slot != Slot::Invite {
+        return None;
+    }
+    match codec::decode(&record.open(&token.0).ok()?).ok()? {
+        InviteContent::Ended => Some(Found::Ended),
+        InviteContent::Open { expires, .. } if expires.plus(GRACE_MS) < now => Some(Found::Ended),
+        InviteContent::Open { manifest, bundle, .. } => {
+            let manifest = ManifestIn::parse(&manifest).ok()?.verify(*account).ok()?;
+            let bundle = BundleIn::parse(&bundle).ok()?.verify(&manifest, now).ok()?;
+            Some(Found::Open(Box::new((manifest, bundle))))
+        }
+    }
+}

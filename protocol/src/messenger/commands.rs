@@ -1,0 +1,235 @@
+//! Requests of clients: checked, done in one step, answered after its commit (SPEC §10).
+
+use super::io::{Output, RequestId};
+use super::outbox::custodians;
+use super::rows::{self, ClientIdRow, Kind, MessageRow};
+use super::{Messenger, Step, names, reading};
+use crate::control::{
+    ContactsReply, ControlError, CustodyStatus, ErrorName, Health, IdReply, MessageState, OutboxReply,
+    OutboxStatus, PeerCounts, RenameParams, Reply, Request, SendParams, SendReply, StatusReply,
+};
+use crate::id::sha256;
+use crate::limits::{CLIENT_ID_BYTES_MAX, LIFE_MS, LIFE_MS_MAX, OUTBOX_MAX, TEXT_BYTES_MAX};
+use crate::messenger::content::Place;
+use crate::store::StoreError;
+use crate::time::MINUTE_MS;
+
+/// What a client is told when the store fails: nothing was accepted.
+pub(crate) fn disk(error: StoreError) -> ControlError {
+    match error {
+        StoreError::Full | StoreError::Io => ErrorName::Disk.into(),
+        StoreError::Corrupt => ErrorName::Database.into(),
+    }
+}
+
+type Answer<T> = Result<Result<T, ControlError>, StoreError>;
+
+impl Messenger {
+    pub(crate) fn reply(&mut self, request: RequestId, result: Result<Reply, ControlError>) {
+        self.outputs.push_back(Output::Reply(request, result));
+    }
+
+    pub(crate) fn on_command(
+        &mut self,
+        step: &mut Step<'_>,
+        id: RequestId,
+        request: Request,
+    ) -> Result<(), StoreError> {
+        let answer = match request {
+            Request::Add(params) => return self.add_by_ticket(step, id, &params),
+            Request::Init(_) => {
+                Err(ControlError::with(ErrorName::AlreadyInitialised, self.me.id().to_string()))
+            }
+            Request::IdShow(_) => Ok(Reply::Id(self.id_reply())),
+            Request::Status(_) => Ok(Reply::Status(Box::new(self.status(step)?))),
+            Request::Invite(params) => self.create_invite(step, &params)?.map(Reply::Invite),
+            Request::Contacts(_) => Ok(Reply::Contacts(self.contacts_reply())),
+            Request::Contact(params) => names::resolve(&params.who, &self.contacts)
+                .map(|contact| Reply::Contact(Box::new(self.contact_reply(contact)))),
+            Request::Rename(params) => self.rename(step, &params)?,
+            Request::Send(params) => self.send_text(step, &params)?.map(Reply::Send),
+            Request::Read(params) => self.read(step, &params)?.map(Reply::Read),
+            Request::Why(params) => self.why(step, &params.id)?.map(Reply::Why),
+            Request::Outbox(_) => Ok(Reply::Outbox(self.outbox_reply())),
+            Request::OutboxShow(params) => self.outbox_show(step, &params.id)?,
+            Request::Hello(_) | Request::Stop(_) | Request::Peers(_) | Request::Subscribe(_) => {
+                Err(ErrorName::Internal.into())
+            }
+        };
+        self.reply(id, answer);
+        Ok(())
+    }
+
+    fn id_reply(&self) -> IdReply {
+        IdReply { account: self.me.id().to_string(), name: self.me.row.nickname.clone() }
+    }
+
+    /// What this machine knows of the status; the shell fills in the node's part.
+    fn status(&mut self, step: &mut Step<'_>) -> Result<StatusReply, StoreError> {
+        let count = |state| {
+            let texts = self.outbox.entries.values().filter(|entry| entry.is_text());
+            u64::try_from(texts.filter(|entry| entry.row.state == state).count()).unwrap_or(u64::MAX)
+        };
+        let outbox = OutboxStatus { queued: count(MessageState::Queued), held: count(MessageState::Held) };
+        Ok(StatusReply {
+            state: "running".to_owned(),
+            pid: 0,
+            peer_id: self.config.own_peer.to_string(),
+            listen: Vec::new(),
+            role: String::new(),
+            peers: PeerCounts { connected: 0, known: 0 },
+            outbox,
+            custody: CustodyStatus { envelopes: 0, records: 0, bytes: 0 },
+            health: Health { ok: true, reasons: Vec::new() },
+            account: Some(self.id_reply()),
+            contacts: u64::try_from(self.contacts.len()).unwrap_or(u64::MAX),
+            unread: self.unread(step)?,
+            started_at: step.now.into(),
+            custodians_known: 0,
+        })
+    }
+
+    fn contacts_reply(&self) -> ContactsReply {
+        let mut contacts: Vec<_> = self.contacts.values().map(|c| self.contact_reply(c)).collect();
+        contacts.sort_by(|a, b| a.name.cmp(&b.name));
+        ContactsReply { contacts }
+    }
+
+    fn rename(&mut self, step: &mut Step<'_>, params: &RenameParams) -> Answer<Reply> {
+        let account = match names::resolve(&params.who, &self.contacts) {
+            Ok(contact) => contact.account,
+            Err(error) => return Ok(Err(error)),
+        };
+        let name = match names::check(&params.name) {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
+        if names::unique(&name, &self.contacts, &account) != name {
+            return Ok(Err(ControlError::with(ErrorName::NameTaken, name)));
+        }
+        let Some(contact) = self.contacts.get_mut(&account) else {
+            return Ok(Err(ErrorName::Internal.into()));
+        };
+        contact.name = name;
+        contact.named = true;
+        rows::save(step.store, contact)?;
+        let contact = contact.clone();
+        Ok(Ok(Reply::Contact(Box::new(self.contact_reply(&contact)))))
+    }
+
+    /// `message.send`: the message is in the store when this step commits.
+    fn send_text(&mut self, step: &mut Step<'_>, params: &SendParams) -> Answer<SendReply> {
+        let account = match self.check_send(params) {
+            Ok(account) => account,
+            Err(error) => return Ok(Err(error)),
+        };
+        let hash = sha256(&[params.text.as_bytes()]);
+        if let Some(client_id) = &params.client_id
+            && let Some(used) = rows::load::<ClientIdRow>(step.store, client_id.as_bytes())?
+        {
+            if used.contact != account || used.text != hash {
+                return Ok(Err(ErrorName::ClientIdReused.into()));
+            }
+            return self.sent_before(step, &used);
+        }
+        if self.outbox.entries.len() >= OUTBOX_MAX {
+            return Ok(Err(ControlError::with(ErrorName::TooMany, format!("outbox: {OUTBOX_MAX}"))));
+        }
+        let Some(contact) = self.contacts.get_mut(&account) else {
+            return Ok(Err(ErrorName::Internal.into()));
+        };
+        contact.sent += 1;
+        let place = Place { run: self.me.row.run, seq: contact.sent };
+        rows::save(step.store, contact)?;
+        self.me.row.arrivals += 1;
+        self.me.save(step.store)?;
+        let expires = step.now.plus(params.expire_ms.unwrap_or(LIFE_MS));
+        let row = self.outbox_row(step, account, Kind::Text(place), expires);
+        let id = row.id;
+        let message = MessageRow {
+            id,
+            contact: account,
+            own: true,
+            place,
+            arrival: self.me.row.arrivals,
+            at: step.now,
+            received_at: None,
+            expires,
+            text: params.text.clone(),
+            state: MessageState::Queued,
+            gap_before: 0,
+            path: None,
+            kept_by: None,
+            unread: false,
+        };
+        rows::save(step.store, &message)?;
+        if let Some(client_id) = params.client_id.clone() {
+            let day = step.now.utc_day();
+            rows::save(step.store, &ClientIdRow { client_id, id, contact: account, text: hash, day })?;
+        }
+        self.enqueue(step, row)?;
+        Ok(Ok(self.send_reply(step, &message)?))
+    }
+
+    fn check_send(&self, params: &SendParams) -> Result<crate::id::AccountId, ControlError> {
+        let contact = names::resolve(&params.to, &self.contacts)?;
+        if self.open_contact(&contact.account).is_none() {
+            return Err(ControlError::with(ErrorName::Blocked, contact.name.clone()));
+        }
+        if params.text.is_empty() || params.text.len() > TEXT_BYTES_MAX {
+            return Err(ControlError::with(ErrorName::BadText, TEXT_BYTES_MAX.to_string()));
+        }
+        if params.expire_ms.is_some_and(|ms| !(MINUTE_MS..=LIFE_MS_MAX).contains(&ms)) {
+            return Err(ControlError::with(ErrorName::OutOfRange, "expire 1m-30d"));
+        }
+        if params.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX) {
+            let range = format!("request id 1-{CLIENT_ID_BYTES_MAX} bytes");
+            return Err(ControlError::with(ErrorName::OutOfRange, range));
+        }
+        Ok(contact.account)
+    }
+
+    fn sent_before(&mut self, step: &mut Step<'_>, used: &ClientIdRow) -> Answer<SendReply> {
+        let key = rows::message_key(&used.contact, true, &used.id);
+        match rows::load::<MessageRow>(step.store, &key)? {
+            Some(message) => Ok(Ok(self.send_reply(step, &message)?)),
+            None => Err(StoreError::Corrupt),
+        }
+    }
+
+    fn send_reply(&mut self, _step: &Step<'_>, message: &MessageRow) -> Result<SendReply, StoreError> {
+        let name = self.contacts.get(&message.contact).map(|contact| contact.name.clone());
+        let entry = self.outbox.entries.get(&message.id);
+        Ok(SendReply {
+            id: message.id.to_string(),
+            to: name.unwrap_or_else(|| message.contact.to_string()),
+            state: entry.map_or(message.state, |entry| entry.row.state),
+            custodians: entry.map(|entry| custodians(&entry.row)).unwrap_or_default(),
+            reason: entry.and_then(|entry| entry.row.reason),
+        })
+    }
+
+    fn outbox_reply(&self) -> OutboxReply {
+        let open = |state| reading::is_open(state);
+        let mut entries: Vec<_> =
+            self.outbox.entries.values().filter(|e| e.is_text() && open(e.row.state)).collect();
+        entries.sort_by_key(|entry| (entry.row.created, entry.row.id));
+        let name = |entry: &&super::Entry| {
+            let contact = self.contacts.get(&entry.row.to);
+            entry.reply(contact.map_or("", |contact| contact.name.as_str()))
+        };
+        OutboxReply { messages: entries.iter().map(name).collect() }
+    }
+
+    fn outbox_show(&mut self, step: &mut Step<'_>, id: &str) -> Answer<Reply> {
+        let message = match self.find_message(step, id)? {
+            Ok(message) => message,
+            Err(error) => return Ok(Err(error)),
+        };
+        let name = self.contacts.get(&message.contact).map_or("", |contact| contact.name.as_str());
+        Ok(match self.outbox.entries.get(&message.id) {
+            Some(entry) => Ok(Reply::OutboxEntry(entry.reply(name))),
+            None => Err(ControlError::with(ErrorName::NoSuchMessage, id)),
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! What travels inside a session: versioned parts behind the session's own framing (SPEC §5.6).
+//!
+//! Authenticated by the session, so bincode is safe here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MessageId, PeerId};
+use crate::keys::MailboxPublic;
+use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX, RECEIPT_RANGES_MAX, TEXT_BYTES_MAX};
+use crate::time::Time;
+use crate::wire::codec::{self, Malformed};
+
+/// The content of one sealed message. The order of the variants is the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Content {
+    V1(ContentV1),
+}
+
+/// Version 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ContentV1 {
+    /// The sender has the recipient's introduction on its disk: it need not be told again.
+    pub(crate) knows_you: bool,
+    /// The sender's manifest.
+    pub(crate) mine: ManifestMark,
+    /// The recipient's manifest as the sender last saw it.
+    pub(crate) yours: ManifestMark,
+    /// What is said.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// Version and hash prefix of a manifest: custodians that show different people different manifests
+/// are noticed at the next message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ManifestMark {
+    pub(crate) version: u64,
+    pub(crate) hash: [u8; 8],
+}
+
+/// One thing said. The order of the variants is the format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Part {
+    /// A text.
+    Text(Text),
+    /// What has reached the sender's disk.
+    Receipt(Receipt),
+    /// Who I am: in the first message each way.
+    Introduction(Introduction),
+    /// Where my device is, on change.
+    Whereabouts(Whereabouts),
+}
+
+/// A message of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Text {
+    pub(crate) id: MessageId,
+    pub(crate) place: Place,
+    pub(crate) at: Time,
+    pub(crate) expires: Time,
+    pub(crate) text: String,
+}
+
+/// Where a message stands among its author's: the run is new with every installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) run: u64,
+    /// From 1.
+    pub(crate) seq: u64,
+}
+
+/// Cumulative: everything of a run up to a number, and ranges beyond it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Receipt {
+    pub(crate) run: u64,
+    pub(crate) up_to: u64,
+    /// Ascending, apart from each other, each from > `up_to` + 1.
+    pub(crate) beyond: Vec<(u64, u64)>,
+}
+
+impl Receipt {
+    /// Whether a message is acknowledged.
+    pub(crate) fn covers(&self, place: &Place) -> bool {
+        let listed = || self.beyond.iter().any(|(from, to)| (*from..=*to).contains(&place.seq));
+        place.run == self.run && (place.seq <= self.up_to || listed())
+    }
+}
+
+/// Who somebody is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Introduction {
+    /// The account's manifest (SPEC §4.4).
+    pub(crate) manifest: Vec<u8>,
+    pub(crate) nickname: String,
+    pub(crate) mailbox: MailboxTold,
+    pub(crate) whereabouts: Whereabouts,
+}
+
+/// A mailbox generation as it is told.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MailboxTold {
+    pub(crate) generation: u32,
+    pub(crate) base_key: [u8; 32],
+    pub(crate) secret: [u8; 32],
+}
+
+impl core::fmt::Debug for MailboxTold {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "MailboxTold(generation {})", self.generation)
+    }
+}
+
+impl From<MailboxPublic> for MailboxTold {
+    fn from(public: MailboxPublic) -> MailboxTold {
+        MailboxTold { generation: public.generation, base_key: public.base_key, secret: public.secret }
+    }
+}
+
+impl MailboxTold {
+    pub(crate) fn public(&self) -> MailboxPublic {
+        MailboxPublic { generation: self.generation, base_key: self.base_key, secret: self.secret }
+    }
+}
+
+/// Where a device is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Whereabouts {
+    pub(crate) peer: PeerId,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) valid_until: Time,
+}
+
+impl Content {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads a content and checks its parts against their limits.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<ContentV1, Malformed> {
+        let Content::V1(content) = codec::decode(bytes)?;
+        if content.parts.iter().all(Part::within_limits) { Ok(content) } else { Err(Malformed) }
+    }
+}
+
+impl Part {
+    fn within_limits(&self) -> bool {
+        match self {
+            Part::Text(text) => text.text.len() <= TEXT_BYTES_MAX && text.place.seq >= 1,
+            Part::Receipt(receipt) => {
+                receipt.beyond.len() <= RECEIPT_RANGES_MAX && receipt.beyond.iter().all(|(a, b)| a <= b)
+            }
+            Part::Introduction(introduction) => {
+                introduction.nickname.len() <= NAME_BYTES_MAX && introduction.whereabouts.within_limits()
+            }
+            Part::Whereabouts(whereabouts) => whereabouts.within_limits(),
+        }
+    }
+}
+
+impl Whereabouts {
+    pub(crate) fn within_limits(&self) -> bool {
+        self.addresses.len() <= ADDRESSES_MAX && self.addresses.iter().all(|a| a.len() <= ADDRESS_BYTES_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_covers_its_run_only() {
+        let receipt = Receipt { run: 7, up_to: 3, beyond: vec![(5, 6), (9, 9)] };
+        let covered: Vec<u64> = (1..=10).filter(|seq| receipt.covers(&Place { run: 7, seq: *seq })).collect();
+        assert_eq!(covered, [1, 2, 3, 5, 6, 9]);
+        assert!(!receipt.covers(&Place { run: 8, seq: 1 }));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let _ = Content::from_bytes(&bytes);
+        }
+    }
+}

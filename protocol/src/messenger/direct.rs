@@ -1,0 +1,149 @@
+//! Direct streams to contacts: which peer is proven to be whose device (SPEC §6.4).
+//!
+//! A proof is an HMAC under the session's direct key over both PeerIds and both challenges of the
+//! connection: it is worth nothing on another connection, and says nothing to anybody else.
+
+use std::collections::BTreeMap;
+
+use super::io::{Output, PeerFacts, PeerFault};
+use super::receiving::Outcome;
+use super::rows;
+use super::sealing::Found;
+use super::{Messenger, Step};
+use crate::control::ContactState;
+use crate::id::{AccountId, PeerId};
+use crate::limits::{PROOFS_PER_PEER_MAX, UNDECRYPTABLE_MAX};
+use crate::store::StoreError;
+use crate::time::{DAY_MS, Time};
+use crate::wire::frame::Frame;
+
+/// Direct streams and what is asked for sessions.
+#[derive(Default)]
+pub(crate) struct Direct {
+    proven: BTreeMap<PeerId, AccountId>,
+    tried: BTreeMap<PeerId, u32>,
+    pub(crate) dial_failed_at: BTreeMap<PeerId, Time>,
+    /// Undecryptable messages on a contact's proven stream.
+    undecryptable: BTreeMap<AccountId, Vec<Time>>,
+    /// Contacts a new session is being made with, and what was found so far.
+    pub(crate) wanted: BTreeMap<AccountId, Found>,
+}
+
+impl core::fmt::Debug for Direct {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Direct({} proven)", self.proven.len())
+    }
+}
+
+impl Direct {
+    pub(crate) fn peer_of(&self, account: &AccountId) -> Option<PeerId> {
+        self.proven.iter().find(|(_, proven)| *proven == account).map(|(peer, _)| *peer)
+    }
+}
+
+impl Messenger {
+    /// Whether a contact's device is proven to be behind an open stream.
+    pub(crate) fn is_online(&self, account: &AccountId) -> bool {
+        self.direct.peer_of(account).is_some()
+    }
+
+    /// Proves our device to a peer that is said to be a contact's.
+    pub(crate) fn prove_directly(&mut self, peer: &PeerId) {
+        let Some(facts) = self.peers.get(peer).copied() else { return };
+        let theirs = self.contacts.values().find(|contact| {
+            contact.state != ContactState::Blocked
+                && contact.whereabouts.as_ref().is_some_and(|whereabouts| whereabouts.peer == *peer)
+        });
+        let session = theirs.and_then(|contact| contact.preferred).and_then(|id| self.sessions.get(&id));
+        let Some(live) = session.filter(|live| !live.session.is_initial()) else { return };
+        let proof = live.session.direct_proof(
+            &self.config.own_peer,
+            peer,
+            &facts.our_challenge,
+            &facts.their_challenge,
+        );
+        self.send(*peer, Frame::DirectProof { proof });
+    }
+
+    pub(crate) fn on_direct_proof(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        proof: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        let Some(facts) = self.peers.get(&peer).copied() else { return Ok(()) };
+        if self.direct.proven.contains_key(&peer) {
+            return Ok(());
+        }
+        let tried = self.direct.tried.entry(peer).or_default();
+        *tried += 1;
+        if *tried > PROOFS_PER_PEER_MAX {
+            self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Unexpected));
+            return Ok(());
+        }
+        let Some(account) = self.whose_proof(&facts, proof) else { return Ok(()) };
+        self.direct.proven.insert(peer, account);
+        self.direct.dial_failed_at.remove(&peer);
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.seen_at = Some(step.now);
+            rows::save(step.store, contact)?;
+        }
+        // They may have connected before they knew that we are here: prove ourselves (again).
+        self.prove_directly(&peer);
+        self.send_all_directly(step, &account)?;
+        self.wake(step, &account)
+    }
+
+    fn whose_proof(&self, facts: &PeerFacts, proof: &[u8; 32]) -> Option<AccountId> {
+        let open = self.contacts.values().filter(|contact| contact.state != ContactState::Blocked);
+        open.map(|contact| contact.account).find(|account| {
+            self.sessions.of(account).any(|(_, live)| {
+                let (own, challenges) =
+                    (&self.config.own_peer, (&facts.their_challenge, &facts.our_challenge));
+                live.session.check_direct_proof(&facts.peer, own, challenges.0, challenges.1, proof)
+            })
+        })
+    }
+
+    /// A sealed message on a stream.
+    pub(crate) fn on_direct(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        inner: &[u8],
+    ) -> Result<(), StoreError> {
+        let Some(account) = self.direct.proven.get(&peer).copied() else { return Ok(()) };
+        match self.on_later(step, inner, None)? {
+            Outcome::Opened | Outcome::Duplicate => Ok(()),
+            Outcome::Unknown | Outcome::Refused => {
+                let failures = self.direct.undecryptable.entry(account).or_default();
+                failures.retain(|at| step.now.since(*at) < DAY_MS);
+                failures.push(step.now);
+                if failures.len() >= UNDECRYPTABLE_MAX {
+                    failures.clear();
+                    self.want_session(step, &account);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn on_direct_down(&mut self, step: &mut Step<'_>, peer: &PeerId) -> Result<(), StoreError> {
+        self.direct.tried.remove(peer);
+        let Some(account) = self.direct.proven.remove(peer) else { return Ok(()) };
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.seen_at = Some(step.now);
+            rows::save(step.store, contact)?;
+        }
+        self.lost_direct_way(step, &account)
+    }
+
+    pub(crate) fn on_dial_failed(&mut self, step: &mut Step<'_>, peer: &PeerId) -> Result<(), StoreError> {
+        let theirs = |whereabouts: &super::content::Whereabouts| whereabouts.peer == *peer;
+        let contact = self.contacts.values().find(|c| c.whereabouts.as_ref().is_some_and(theirs));
+        let Some(account) = contact.map(|contact| contact.account) else { return Ok(()) };
+        self.direct.dial_failed_at.insert(*peer, step.now);
+        self.want_whereabouts(step, &account);
+        self.lost_dial(step, &account)
+    }
+}

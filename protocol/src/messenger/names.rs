@@ -1,0 +1,84 @@
+//! Names of contacts: what is a name, how collisions end, whom a text means (SPEC §8.5).
+
+use std::collections::BTreeMap;
+
+use super::rows::ContactRow;
+use crate::control::{ControlError, ErrorName};
+use crate::id::AccountId;
+use crate::limits::NAME_BYTES_MAX;
+
+/// A name people can use: trimmed, without control characters, not empty, not too long.
+pub(crate) fn check(name: &str) -> Result<String, ControlError> {
+    let clean = clean(name);
+    if clean.is_empty() || clean.len() > NAME_BYTES_MAX || clean == "me" {
+        return Err(ControlError::with(ErrorName::BadName, NAME_BYTES_MAX.to_string()));
+    }
+    Ok(clean)
+}
+
+/// What can be shown of a stranger's nickname; never longer than a name may be.
+pub(crate) fn clean(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.trim().chars().filter(|c| !c.is_control() && !is_bidi(*c)) {
+        if out.len() + c.len_utf8() > NAME_BYTES_MAX {
+            break;
+        }
+        out.push(c);
+    }
+    out.trim().to_owned()
+}
+
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `wanted`, or `wanted-2`, `wanted-3`, … until no other contact has it.
+pub(crate) fn unique(wanted: &str, contacts: &BTreeMap<AccountId, ContactRow>, except: &AccountId) -> String {
+    let taken =
+        |name: &str| contacts.values().any(|contact| contact.name == name && contact.account != *except);
+    let mut name = wanted.to_owned();
+    let mut number = 2u32;
+    while taken(&name) {
+        name = format!("{wanted}-{number}");
+        number += 1;
+    }
+    name
+}
+
+/// The contact a text means: its exact name or account, or a unique prefix of either.
+pub(crate) fn resolve<'a>(
+    who: &str,
+    contacts: &'a BTreeMap<AccountId, ContactRow>,
+) -> Result<&'a ContactRow, ControlError> {
+    let exact = contacts.values().find(|c| c.name == who || c.account.to_string() == who);
+    if let Some(contact) = exact {
+        return Ok(contact);
+    }
+    let by_prefix = |c: &&ContactRow| c.name.starts_with(who) || c.account.to_string().starts_with(who);
+    let matches: Vec<&ContactRow> =
+        if who.is_empty() { Vec::new() } else { contacts.values().filter(by_prefix).collect() };
+    match matches.as_slice() {
+        [] => Err(ControlError::with(ErrorName::NoSuchContact, who)),
+        [one] => Ok(one),
+        several => {
+            let names: Vec<&str> = several.iter().map(|c| c.name.as_str()).collect();
+            Err(ControlError::with(ErrorName::AmbiguousContact, names.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cleaned_and_bounded() {
+        assert_eq!(check("  ann\u{1b}[31m \u{202e}"), Ok("ann[31m".to_owned()));
+        let longest = "x".repeat(NAME_BYTES_MAX);
+        assert_eq!(check(&longest), Ok(longest.clone()));
+        assert_eq!(clean(&format!("{longest}y")), longest, "a stranger's is cut");
+        for bad in ["", " \u{7} ", "me"] {
+            assert_eq!(check(bad).map_err(|e| e.name), Err(ErrorName::BadName));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The outbox: what has no receipt yet, and where each attempt stands (SPEC §8.4).
+//!
+//! A row lives until its receipt, its expiry or its final refusal. The attempt is in memory only:
+//! after a restart every row starts again. Attempts are made in [`sending`](super::sending).
+
+use std::collections::BTreeMap;
+
+use super::rounds::Round;
+use super::rows::{self, Kind, OutboxRow, Record, StepRow};
+use super::store::{MessengerStore, Table};
+use crate::control::{Custodians, MessageState, OutboxEntry};
+use crate::id::{AccountId, EnvelopeId, MessageId, PeerId};
+use crate::limits::STEPS_MAX;
+use crate::store::StoreError;
+use crate::time::Time;
+
+/// Everything that waits for a receipt.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) entries: BTreeMap<MessageId, Entry>,
+    /// Whose envelope a custodian's answer is about.
+    pub(crate) by_envelope: BTreeMap<EnvelopeId, Owner>,
+}
+
+/// Whom an envelope was deposited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// An outbox entry.
+    Entry(MessageId),
+    /// A receipt to a contact.
+    Receipt(AccountId),
+}
+
+/// A row and its attempt.
+pub(crate) struct Entry {
+    pub(crate) row: OutboxRow,
+    pub(crate) attempt: Attempt,
+    /// When it was last sent over the direct stream that is open now.
+    pub(crate) direct_at: Option<Time>,
+    /// When it is tried again; none = on the next event.
+    pub(crate) next_try: Option<Time>,
+}
+
+impl core::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Entry({:?}, {:?})", self.row.id, self.attempt)
+    }
+}
+
+/// What is being tried.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// Nothing: waits for `next_try` or an event.
+    Idle,
+    /// The contact is being dialed; by then the mailbox is used.
+    Dialing(Time),
+    /// Sent directly; without a receipt by then the mailbox is used too.
+    AwaitingReceipt(Time),
+    /// The region of the mailbox is being looked up.
+    Finding,
+    /// Deposits are under way.
+    Depositing(Deposit),
+}
+
+/// Deposits under way.
+#[derive(Debug)]
+pub(crate) struct Deposit {
+    pub(crate) round: Round,
+    pub(crate) envelope: EnvelopeId,
+    pub(crate) bytes: Vec<u8>,
+    /// A custodian said that the mailbox is full.
+    pub(crate) full: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(row: OutboxRow) -> Entry {
+        Entry { row, attempt: Attempt::Idle, direct_at: None, next_try: None }
+    }
+
+    pub(crate) fn custodians(&self) -> Custodians {
+        custodians(&self.row)
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.row.kind, Kind::Text(_))
+    }
+
+    /// Ends whatever is being tried; gives the envelope that answers may still name.
+    pub(crate) fn stop(&mut self) -> Option<EnvelopeId> {
+        match core::mem::replace(&mut self.attempt, Attempt::Idle) {
+            Attempt::Depositing(deposit) => Some(deposit.envelope),
+            Attempt::Idle | Attempt::Dialing(_) | Attempt::AwaitingReceipt(_) | Attempt::Finding => None,
+        }
+    }
+
+    pub(crate) fn reply(&self, name: &str) -> OutboxEntry {
+        OutboxEntry {
+            id: self.row.id.to_string(),
+            to: name.to_owned(),
+            state: self.row.state,
+            custodians: self.custodians(),
+            attempts: self.row.attempts,
+            next_try: self.next_try.map(Into::into),
+            reason: if self.row.state == MessageState::Queued { self.row.reason } else { None },
+        }
+    }
+}
+
+/// The copies of a row, as clients are told.
+pub(crate) fn custodians(row: &OutboxRow) -> Custodians {
+    Custodians {
+        held: u32::try_from(row.held_by.len()).unwrap_or(u32::MAX),
+        want: row.want,
+        until: row.until.map(Into::into),
+    }
+}
+
+impl Outbox {
+    pub(crate) fn restore(store: &mut dyn MessengerStore) -> Result<Outbox, StoreError> {
+        let rows = rows::scan::<OutboxRow>(store)?;
+        let entries = rows.into_iter().map(|row| (row.id, Entry::new(row))).collect();
+        Ok(Outbox { entries, by_envelope: BTreeMap::new() })
+    }
+
+    /// Ids of a contact's entries in the order they were written: introductions first.
+    pub(crate) fn of(&self, account: &AccountId) -> Vec<MessageId> {
+        let mut ids: Vec<(u64, Time, MessageId)> = self
+            .entries
+            .values()
+            .filter(|entry| entry.row.to == *account)
+            .map(|entry| (entry.row.position(), entry.row.created, entry.row.id))
+            .collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, _, id)| id).collect()
+    }
+
+    /// Messages of a contact that are on their way over the direct stream.
+    pub(crate) fn on_direct_way(&self, account: &AccountId) -> usize {
+        self.entries.values().filter(|e| e.row.to == *account && e.direct_at.is_some()).count()
+    }
+
+    /// Removes an entry and its row.
+    pub(crate) fn remove(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        id: &MessageId,
+    ) -> Result<Option<Entry>, StoreError> {
+        let Some(mut entry) = self.entries.remove(id) else { return Ok(None) };
+        entry.stop().map(|envelope| self.by_envelope.remove(&envelope));
+        rows::remove::<OutboxRow>(store, &id.0)?;
+        Ok(Some(entry))
+    }
+}
+
+/// Writes one step of a message's story; the middle ones are dropped at the bound.
+pub(crate) fn note(
+    store: &mut dyn MessengerStore,
+    row: &mut OutboxRow,
+    now: Time,
+    what: &str,
+    peer: Option<PeerId>,
+    result: impl Into<String>,
+) -> Result<(), StoreError> {
+    if matches!(row.kind, Kind::Introduction) {
+        return Ok(());
+    }
+    let number = row.steps;
+    row.steps += 1;
+    if number >= STEPS_MAX {
+        let dropped = StepRow::key_of(&row.id, number - STEPS_MAX / 2);
+        store.delete(Table::Steps, &dropped)?;
+    }
+    let step = StepRow { id: row.id, number, at: now, what: what.to_owned(), peer, result: result.into() };
+    rows::save(store, &step)
+}

@@ -1,0 +1,329 @@
+//! Receipts: telling a contact what is on this disk, and hearing it (SPEC §8.4).
+//!
+//! Cumulative by run, so a lost one is made good by the next. Over a direct stream at the end of the
+//! step; by mailbox gathered, and at most one a minute. What is owed is in the contact's row.
+
+use std::collections::BTreeMap;
+
+use super::content::{Part, Receipt};
+use super::outbox::Owner;
+use super::rounds::Round;
+use super::rows::{self, Kind, ReceivedRun};
+use super::sealing::Sealing;
+use super::timers::Timer;
+use super::{Messenger, Query, Step};
+use crate::control::{MessageState, Path};
+use crate::id::{AccountId, EnvelopeId, MessageId, PeerId};
+use crate::limits::{LIFE_MS, MAILBOX_RECEIPT_MS, RECEIPT_GATHER_MS, RECEIPT_RANGES_MAX};
+use crate::placement::Region;
+use crate::store::StoreError;
+use crate::time::Time;
+use crate::wire::envelope::seal_round;
+use crate::wire::frame::{Admission, Frame};
+
+/// Receipts owed by mailbox.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    by_contact: BTreeMap<AccountId, State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the last one was deposited.
+    sent_at: Option<Time>,
+    /// A timer is set.
+    scheduled: bool,
+    inner: Vec<u8>,
+    first: bool,
+    round: Option<(EnvelopeId, Vec<u8>, Round)>,
+}
+
+/// Most runs of one author that a receipt names: the newest installations.
+const RUNS_PER_RECEIPT: usize = 2;
+
+impl ReceivedRun {
+    /// Takes a number; says how many before it are missing, or none if it was here already.
+    pub(crate) fn insert(&mut self, seq: u64) -> Option<u64> {
+        let known = seq <= self.up_to || self.beyond.iter().any(|(from, to)| (*from..=*to).contains(&seq));
+        if known {
+            return None;
+        }
+        self.beyond.push((seq, seq));
+        self.beyond.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::new();
+        for (from, to) in core::mem::take(&mut self.beyond) {
+            match merged.last_mut() {
+                _ if from <= self.up_to.saturating_add(1) => self.up_to = self.up_to.max(to),
+                Some(last) if from <= last.1.saturating_add(1) => last.1 = last.1.max(to),
+                Some(_) | None => merged.push((from, to)),
+            }
+        }
+        self.beyond = merged;
+        let before: u64 = self
+            .beyond
+            .iter()
+            .filter(|(from, _)| *from < seq)
+            .map(|(from, to)| (*to).min(seq - 1) + 1 - from)
+            .sum();
+        Some(seq.saturating_sub(1).saturating_sub(self.up_to).saturating_sub(before))
+    }
+
+    fn receipt(&self) -> Receipt {
+        let beyond = self.beyond.iter().take(RECEIPT_RANGES_MAX).copied().collect();
+        Receipt { run: self.run, up_to: self.up_to, beyond }
+    }
+}
+
+impl Messenger {
+    /// After a restart: what is still owed.
+    pub(crate) fn start_receipts(&mut self, step: &Step<'_>) {
+        let owed: Vec<AccountId> =
+            self.contacts.values().filter(|c| c.receipt_owed).map(|c| c.account).collect();
+        for account in owed {
+            self.schedule_receipt(step, account);
+        }
+    }
+
+    /// Something of a contact's reached the disk (again).
+    pub(crate) fn owe_receipt(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
+        if !contact.receipt_owed {
+            contact.receipt_owed = true;
+            rows::save(step.store, contact)?;
+        }
+        self.unflushed.insert(*account);
+        Ok(())
+    }
+
+    /// At the end of a step: over a direct stream at once, else later by mailbox.
+    pub(crate) fn flush_receipts(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        for account in core::mem::take(&mut self.unflushed) {
+            match self.direct.peer_of(&account) {
+                Some(peer) => self.send_receipt(step, &account, peer)?,
+                None => self.schedule_receipt(step, account),
+            }
+        }
+        Ok(())
+    }
+
+    fn receipt_parts(&self, account: &AccountId) -> Vec<Part> {
+        let runs = self.contacts.get(account).map(|contact| contact.received.as_slice()).unwrap_or_default();
+        runs.iter().rev().take(RUNS_PER_RECEIPT).map(|run| Part::Receipt(run.receipt())).collect()
+    }
+
+    fn send_receipt(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        peer: PeerId,
+    ) -> Result<(), StoreError> {
+        let parts = self.receipt_parts(account);
+        if let Sealing::Done(sealed) = self.seal_for(step, account, parts)?
+            && !sealed.first
+        {
+            self.send(peer, Frame::Direct { inner: sealed.inner });
+            self.paid(step, account)?;
+        }
+        Ok(())
+    }
+
+    fn paid(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
+        contact.receipt_owed = false;
+        rows::save(step.store, contact)
+    }
+
+    fn schedule_receipt(&mut self, step: &Step<'_>, account: AccountId) {
+        let state = self.owed.by_contact.entry(account).or_default();
+        if state.scheduled || state.round.is_some() {
+            return;
+        }
+        state.scheduled = true;
+        let gathered = step.now.plus(RECEIPT_GATHER_MS);
+        let spaced = state.sent_at.map_or(gathered, |at| at.plus(MAILBOX_RECEIPT_MS));
+        self.timers.set(gathered.max(spaced), Timer::Receipt(account));
+    }
+
+    pub(crate) fn on_receipt_timer(
+        &mut self,
+        step: &mut Step<'_>,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
+        if state.round.is_some() {
+            return self.advance_receipt(step, account);
+        }
+        state.scheduled = false;
+        if !self.contacts.get(&account).is_some_and(|contact| contact.receipt_owed) {
+            return Ok(());
+        }
+        if let Some(peer) = self.direct.peer_of(&account) {
+            return self.send_receipt(step, &account, peer);
+        }
+        let parts = self.receipt_parts(&account);
+        match self.seal_for(step, &account, parts)? {
+            Sealing::Done(sealed) => {
+                let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
+                (state.inner, state.first) = (sealed.inner, sealed.first);
+                let first = state.first;
+                if let Some((address, _, _)) = self.mailbox_for(step, &account, first) {
+                    self.ask_custodians(Query::Receipt(account), address);
+                }
+                Ok(())
+            }
+            Sealing::Wait(_) | Sealing::TooLarge => Ok(()),
+        }
+    }
+
+    pub(crate) fn deposit_receipt(
+        &mut self,
+        step: &mut Step<'_>,
+        account: AccountId,
+        region: &Region,
+    ) -> Result<(), StoreError> {
+        let Some(state) = self.owed.by_contact.get(&account) else { return Ok(()) };
+        let first = state.first;
+        let Some((address, day, mask)) = self.mailbox_for(step, &account, first) else { return Ok(()) };
+        let Some(state) = self.owed.by_contact.get(&account) else { return Ok(()) };
+        let expires = step.now.plus(LIFE_MS).seconds();
+        let Ok(bytes) = seal_round(&mask, address, day, expires, &state.inner, step.rng) else {
+            return Ok(());
+        };
+        let (able, extra) = self.split_region(&account, first, region);
+        let envelope = EnvelopeId::of(&bytes);
+        for peer in extra {
+            self.send(peer, Frame::Deposit { envelope: bytes.clone(), admission: Admission::None });
+        }
+        let round = Round::new(step.now, &able, &[]);
+        self.outbox.by_envelope.insert(envelope, Owner::Receipt(account));
+        if let Some(state) = self.owed.by_contact.get_mut(&account) {
+            state.round = Some((envelope, bytes, round));
+        }
+        self.advance_receipt(step, account)
+    }
+
+    fn advance_receipt(&mut self, step: &mut Step<'_>, account: AccountId) -> Result<(), StoreError> {
+        let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
+        let Some((envelope, bytes, round)) = &mut state.round else { return Ok(()) };
+        let (ask, envelope) = (round.ask(step.now), *envelope);
+        let frame = Frame::Deposit { envelope: bytes.clone(), admission: Admission::None };
+        let (over, next) = (round.is_over(step.now), round.next_look());
+        let good = round.standing().is_good();
+        for peer in ask {
+            self.outputs.push_back(super::Output::Send(peer, frame.clone()));
+        }
+        if !over {
+            self.timers.set(next, Timer::Receipt(account));
+            return Ok(());
+        }
+        self.outbox.by_envelope.remove(&envelope);
+        let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
+        state.round = None;
+        state.sent_at = Some(step.now);
+        if good {
+            return self.paid(step, &account);
+        }
+        self.schedule_receipt(step, account);
+        Ok(())
+    }
+
+    pub(crate) fn on_receipt_held(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        if let Some((_, _, round)) = self.owed.by_contact.get_mut(&account).and_then(|s| s.round.as_mut()) {
+            round.on_held(&peer);
+        }
+        self.advance_receipt(step, account)
+    }
+
+    pub(crate) fn on_receipt_unable(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        account: AccountId,
+    ) -> Result<(), StoreError> {
+        if let Some((_, _, round)) = self.owed.by_contact.get_mut(&account).and_then(|s| s.round.as_mut())
+            && round.is_asked(&peer)
+        {
+            round.on_unable(&peer);
+            return self.advance_receipt(step, account);
+        }
+        Ok(())
+    }
+
+    /// A contact's receipt: what it covers is delivered.
+    pub(crate) fn on_receipt(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        receipt: &Receipt,
+        path: Path,
+    ) -> Result<(), StoreError> {
+        let covered = self.outbox_where(account, |kind| match kind {
+            Kind::Text(place) => receipt.covers(&place),
+            Kind::Introduction => false,
+        });
+        for id in covered {
+            // A receipt that comes by mailbox may be for a message that went directly.
+            let direct = self.entry(&id).is_some_and(|entry| entry.direct_at.is_some());
+            let path = if direct { Path::Direct } else { path };
+            self.end(step, id, MessageState::Delivered, Some(path))?;
+        }
+        Ok(())
+    }
+
+    /// The contact knows who we are: the introduction has arrived.
+    pub(crate) fn on_introduced(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        for id in self.outbox_where(account, |kind| kind == Kind::Introduction) {
+            self.outbox.remove(step.store, &id)?;
+        }
+        Ok(())
+    }
+
+    fn outbox_where(&self, account: &AccountId, which: impl Fn(Kind) -> bool) -> Vec<MessageId> {
+        let theirs = self.outbox.of(account);
+        let entries = theirs.iter().filter_map(|id| self.outbox.entries.get(id));
+        entries.filter(|entry| which(entry.row.kind)).map(|entry| entry.row.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_merge_and_name_what_is_missing() {
+        let mut run = ReceivedRun { run: 7, ..ReceivedRun::default() };
+        assert_eq!(run.insert(1), Some(0));
+        assert_eq!(run.insert(4), Some(2), "2 and 3 are missing");
+        assert_eq!(run.insert(6), Some(3), "2, 3 and 5");
+        assert_eq!(run.insert(4), None, "here already");
+        assert_eq!(run.insert(5), Some(2));
+        assert_eq!((run.up_to, run.beyond.clone()), (1, vec![(4, 6)]));
+        assert_eq!(run.insert(2), Some(0));
+        assert_eq!(run.insert(3), Some(0));
+        assert_eq!((run.up_to, run.beyond.clone()), (6, vec![]));
+        assert_eq!(run.insert(u64::MAX), Some(u64::MAX - 7));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_order_arrives_at_the_same_run(mut seqs in proptest::collection::vec(1u64..40, 1..60)) {
+            let (mut one, mut other) = (ReceivedRun::default(), ReceivedRun::default());
+            seqs.iter().for_each(|seq| { one.insert(*seq); });
+            seqs.sort_unstable();
+            seqs.iter().for_each(|seq| { other.insert(*seq); });
+            proptest::prop_assert_eq!(&one, &other);
+            let covered = (1..40).filter(|seq| one.receipt().covers(&super::super::content::Place { run: 0, seq: *seq }));
+            seqs.dedup();
+            proptest::prop_assert_eq!(covered.collect::<Vec<_>>(), seqs);
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Opening what arrived, and what its parts mean (SPEC §5.5, §8.4).
+//!
+//! A sealed message comes over a stream or in an envelope; from here on the way makes no difference
+//! but to what is shown of it. One step: session state, opened tag, message row and notice.
+
+use super::content::{Content, ContentV1, Introduction, Part, Text};
+use super::rows::{self, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
+use super::sessions::Live;
+use super::{Messenger, Step, names};
+use crate::control::{ContactState, EventBody, MessageState, Path};
+use crate::id::{AccountId, PeerId, SessionId};
+use crate::keys::PrekeyPair;
+use crate::limits::{FIRST_MESSAGES_PER_HOUR_MAX, RUNS_PER_CONTACT_MAX};
+use crate::session::{self, Accepted, FirstHeader, Opened};
+use crate::store::StoreError;
+use crate::time::HOUR_MS;
+use crate::wire::manifest::ManifestIn;
+
+/// What became of a sealed message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Opened: its copies may be dropped.
+    Opened,
+    /// It was opened before: its copies may be dropped, the receipt is repeated.
+    Duplicate,
+    /// No session knows it (yet).
+    Unknown,
+    /// Not now or not at all; its copies stay until they expire.
+    Refused,
+}
+
+/// How it came: the custodian that handed it over; none for a direct stream.
+pub(crate) type KeptBy = Option<PeerId>;
+
+impl Messenger {
+    /// A later message of some session.
+    pub(crate) fn on_later(
+        &mut self,
+        step: &mut Step<'_>,
+        inner: &[u8],
+        kept_by: KeptBy,
+    ) -> Result<Outcome, StoreError> {
+        let Some(tag) = session::tag_of(inner) else { return Ok(Outcome::Refused) };
+        if self.is_duplicate(step, &tag)? {
+            return Ok(Outcome::Duplicate);
+        }
+        let Some(id) = self.sessions.by_tag(&tag) else { return Ok(Outcome::Unknown) };
+        let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+        match live.session.open(step.now, inner) {
+            Ok(opened) => self.on_opened(step, id, &opened, kept_by),
+            Err(_) => Ok(Outcome::Refused),
+        }
+    }
+
+    /// A first message, from the request mailbox.
+    pub(crate) fn on_first(
+        &mut self,
+        step: &mut Step<'_>,
+        inner: &[u8],
+        kept_by: KeptBy,
+    ) -> Result<Outcome, StoreError> {
+        let Some(header) = FirstHeader::parse(inner) else { return Ok(Outcome::Refused) };
+        if self.is_duplicate(step, &header.replay_key())? {
+            return Ok(Outcome::Duplicate);
+        }
+        if let Some(id) = self.sessions.by_first(&header.hint, &header.ephemeral) {
+            let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+            return match live.session.open_first_again(step.now, inner) {
+                Ok(opened) => self.on_opened(step, id, &opened, kept_by),
+                Err(_) => Ok(Outcome::Refused),
+            };
+        }
+        let Some(prekey) = rows::load::<PrekeyRow>(step.store, &header.hint)? else {
+            return Ok(Outcome::Refused);
+        };
+        if !self.first_messages.allow(step.now, &header.hint) {
+            return Ok(Outcome::Refused);
+        }
+        let pair = PrekeyPair::from_record(&prekey.pair).map_err(|_| StoreError::Corrupt)?;
+        let local = self.me.local_device();
+        match session::accept(step.now, &local, &pair, &prekey.bundle_id, inner) {
+            Ok(accepted) => self.on_accepted(step, &header, accepted, kept_by),
+            Err(_) => Ok(Outcome::Refused),
+        }
+    }
+
+    fn is_duplicate(&mut self, step: &mut Step<'_>, replay_key: &[u8; 16]) -> Result<bool, StoreError> {
+        let Some(opened) = rows::load::<OpenedRow>(step.store, replay_key)? else { return Ok(false) };
+        self.owe_receipt(step, &opened.account)?;
+        Ok(true)
+    }
+
+    /// Somebody begins a session with us: a contact (again), or the holder of a ticket.
+    fn on_accepted(
+        &mut self,
+        step: &mut Step<'_>,
+        header: &FirstHeader,
+        accepted: Accepted,
+        kept_by: KeptBy,
+    ) -> Result<Outcome, StoreError> {
+        let Accepted { session, introduction, opened } = accepted;
+        let account = introduction.account;
+        let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Refused) };
+        let Some(told) = content.parts.iter().find_map(|part| match part {
+            Part::Introduction(told) => Some(told),
+            Part::Text(_) | Part::Receipt(_) | Part::Whereabouts(_) => None,
+        }) else {
+            return Ok(Outcome::Refused);
+        };
+        let certified = ManifestIn::parse(&told.manifest)
+            .and_then(|manifest| manifest.verify(account))
+            .is_ok_and(|m| m.certifies(introduction.device).is_some_and(|d| d.dh == introduction.device_dh));
+        if !certified {
+            return Ok(Outcome::Refused);
+        }
+        match self.contacts.get(&account).map(|contact| contact.state) {
+            Some(ContactState::Blocked) => return Ok(Outcome::Refused),
+            Some(ContactState::Connected | ContactState::Requested) => {}
+            None => {
+                let Some(token) = introduction.token else { return Ok(Outcome::Refused) };
+                if !self.use_invite(step, &token)? {
+                    return Ok(Outcome::Refused);
+                }
+                self.add_contact(step, account, None, told.nickname.as_str(), None)?;
+            }
+        }
+        let live = Live { session, account, archived_at: None, first: Some((header.hint, header.ephemeral)) };
+        let id = self.sessions.add(step.store, live)?;
+        self.prefer(step, &account, id)?;
+        let outcome = self.on_opened(step, id, &opened, kept_by)?;
+        self.introduce(step, &account)?;
+        Ok(outcome)
+    }
+
+    /// Which session to send on when a new one came in: it replaces the old one, but when both sides
+    /// began at once both keep the one with the smaller id.
+    fn prefer(&mut self, step: &mut Step<'_>, account: &AccountId, new: SessionId) -> Result<(), StoreError> {
+        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
+        let own_initial = contact
+            .preferred
+            .filter(|id| self.sessions.get(id).is_some_and(|live| live.session.is_initial()));
+        let keep = own_initial.map_or(new, |own| own.min(new));
+        contact.preferred = Some(keep);
+        contact.sessions += 1;
+        rows::save(step.store, contact)?;
+        self.sessions.archive_others(step.store, account, &keep, step.now)
+    }
+
+    /// A message was opened: write the session, remember the tag, take the parts.
+    fn on_opened(
+        &mut self,
+        step: &mut Step<'_>,
+        id: SessionId,
+        opened: &Opened,
+        kept_by: KeptBy,
+    ) -> Result<Outcome, StoreError> {
+        self.sessions.save(step.store, &id)?;
+        let Some(account) = self.sessions.get(&id).map(|live| live.account) else {
+            return Ok(Outcome::Unknown);
+        };
+        let replay_key = opened.replay_key;
+        rows::save(step.store, &OpenedRow { replay_key, account, day: step.now.utc_day() })?;
+        self.collecting.progress = true;
+        // What a contact's own device sealed badly is its loss, not a reason to keep it.
+        let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Opened) };
+        self.on_content(step, &account, content, kept_by)?;
+        Ok(Outcome::Opened)
+    }
+
+    fn on_content(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        content: ContentV1,
+        kept_by: KeptBy,
+    ) -> Result<(), StoreError> {
+        let path = if kept_by.is_some() { Path::Mailbox } else { Path::Direct };
+        if let Some(contact) = self.contacts.get_mut(account) {
+            contact.seen_at = contact.seen_at.max(Some(step.now).filter(|_| kept_by.is_none()));
+        }
+        let mut woken = false;
+        for part in content.parts {
+            match part {
+                Part::Text(text) => self.on_text(step, account, text, kept_by)?,
+                Part::Receipt(receipt) => {
+                    self.on_receipt(step, account, &receipt, path)?;
+                    woken = true;
+                }
+                Part::Introduction(told) => {
+                    self.on_introduction(step, account, told)?;
+                    self.owe_receipt(step, account)?;
+                    woken = true;
+                }
+                Part::Whereabouts(whereabouts) => {
+                    if let Some(contact) = self.contacts.get_mut(account) {
+                        contact.whereabouts = Some(whereabouts);
+                        rows::save(step.store, contact)?;
+                    }
+                }
+            }
+        }
+        if content.knows_you {
+            self.on_introduced(step, account)?;
+            self.connected(step, account)?;
+        }
+        if woken { self.wake(step, account) } else { Ok(()) }
+    }
+
+    /// Who a contact is: checked against what is pinned, then kept.
+    fn on_introduction(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        told: Introduction,
+    ) -> Result<(), StoreError> {
+        let Ok(manifest) = ManifestIn::parse(&told.manifest).and_then(|m| m.verify(*account)) else {
+            return Ok(());
+        };
+        let name = self.contacts.get(account).map(|contact| {
+            let nickname = names::clean(&told.nickname);
+            let wanted = if contact.named || nickname.is_empty() { contact.name.clone() } else { nickname };
+            names::unique(&wanted, &self.contacts, account)
+        });
+        let (Some(contact), Some(name)) = (self.contacts.get_mut(account), name) else { return Ok(()) };
+        if manifest.version() >= contact.manifest_mark.version {
+            contact.manifest_mark = super::account::mark(&manifest);
+            contact.manifest = told.manifest;
+        }
+        contact.name = name;
+        contact.nickname = Some(names::clean(&told.nickname)).filter(|nickname| !nickname.is_empty());
+        if contact.mailbox.as_ref().is_none_or(|known| known.generation <= told.mailbox.generation) {
+            contact.mailbox = Some(told.mailbox);
+        }
+        let peer = told.whereabouts.peer;
+        contact.whereabouts = Some(told.whereabouts);
+        rows::save(step.store, contact)?;
+        self.prove_directly(&peer);
+        Ok(())
+    }
+
+    fn on_text(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        text: Text,
+        kept_by: KeptBy,
+    ) -> Result<(), StoreError> {
+        self.owe_receipt(step, account)?;
+        let key = rows::message_key(account, false, &text.id);
+        if rows::load::<MessageRow>(step.store, &key)?.is_some() {
+            return Ok(());
+        }
+        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
+        let gap = take_place(&mut contact.received, text.place);
+        rows::save(step.store, contact)?;
+        self.me.row.arrivals += 1;
+        self.me.save(step.store)?;
+        let message = MessageRow {
+            id: text.id,
+            contact: *account,
+            own: false,
+            place: text.place,
+            arrival: self.me.row.arrivals,
+            at: text.at,
+            received_at: Some(step.now),
+            expires: text.expires,
+            text: text.text,
+            state: MessageState::Delivered,
+            gap_before: gap,
+            path: Some(if kept_by.is_some() { Path::Mailbox } else { Path::Direct }),
+            kept_by,
+            unread: true,
+        };
+        rows::save(step.store, &message)?;
+        let shown = self.show(&message);
+        let (from, before) = (shown.from.clone(), shown.id.clone());
+        self.tell(step, EventBody::MessageReceived(Box::new(shown)))?;
+        if gap > 0 {
+            self.tell(step, EventBody::MessageGap { from, before, missing: gap })?;
+        }
+        Ok(())
+    }
+}
+
+/// Marks a place as arrived; says how many before it are missing. The oldest run goes at the bound.
+fn take_place(received: &mut Vec<ReceivedRun>, place: super::content::Place) -> u64 {
+    if !received.iter().any(|run| run.run == place.run) {
+        received.push(ReceivedRun { run: place.run, ..ReceivedRun::default() });
+        if received.len() > RUNS_PER_CONTACT_MAX {
+            received.remove(0);
+        }
+    }
+    let run = received.iter_mut().find(|run| run.run == place.run);
+    run.and_then(|run| run.insert(place.seq)).unwrap_or(0)
+}
+
+/// First messages handled per prekey and hour: each costs a decapsulation (SPEC §5.7).
+#[derive(Debug, Default)]
+pub(crate) struct FirstMessages {
+    by_hint: std::collections::BTreeMap<[u8; 8], (crate::time::Time, u32)>,
+}
+
+impl FirstMessages {
+    /// Hints are only of prekeys that exist, so their number is ours.
+    fn allow(&mut self, now: crate::time::Time, hint: &[u8; 8]) -> bool {
+        let (since, count) = self.by_hint.entry(*hint).or_insert((now, 0));
+        if now.since(*since) >= HOUR_MS {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= FIRST_MESSAGES_PER_HOUR_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Time;
+
+    #[test]
+    fn first_messages_are_limited_per_prekey_and_hour() {
+        let mut limiter = FirstMessages::default();
+        let allowed = (0..200).filter(|_| limiter.allow(Time(5), &[1; 8])).count();
+        assert_eq!(allowed, 100);
+        assert!(limiter.allow(Time(5), &[2; 8]));
+        assert!(limiter.allow(Time(5 + HOUR_MS), &[1; 8]));
+    }
+
+    #[test]
+    fn runs_of_one_author_are_bounded() {
+        let mut received = Vec::new();
+        for run in 0..20 {
+            take_place(&mut received, super::super::content::Place { run, seq: 1 });
+        }
+        assert_eq!(received.len(), RUNS_PER_CONTACT_MAX);
+        assert_eq!(received.last().map(|run| run.run), Some(19));
+    }
+}

@@ -1,0 +1,391 @@
+//! The rows of the private store: what of an account is on disk (SPEC §9.2).
+//!
+//! Each row type names its table, group, position and key in one place. The store seals the bytes; a
+//! row that does not decode is a damaged database, never skipped.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::content::{MailboxTold, ManifestMark, Place, Whereabouts};
+use super::store::{From, MessengerStore, Row, Stored, Table};
+use crate::control::{ContactState, Event, MessageState, Path, QueuedReason};
+use crate::id::{AccountId, InviteToken, MessageId, PeerId, SessionId};
+use crate::store::StoreError;
+use crate::time::{Day, Time};
+use crate::wire::codec;
+
+/// A typed row.
+pub(crate) trait Record: Serialize + DeserializeOwned {
+    const TABLE: Table;
+    fn group(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    fn position(&self) -> u64 {
+        0
+    }
+    fn key(&self) -> Vec<u8>;
+}
+
+pub(crate) fn save<R: Record>(store: &mut dyn MessengerStore, row: &R) -> Result<(), StoreError> {
+    let (group, key, value) = (row.group(), row.key(), codec::encode(row));
+    store.put(Row { table: R::TABLE, group: &group, position: row.position(), key: &key, value: &value })
+}
+
+pub(crate) fn load<R: Record>(store: &mut dyn MessengerStore, key: &[u8]) -> Result<Option<R>, StoreError> {
+    store.get(R::TABLE, key)?.map(decode).transpose()
+}
+
+pub(crate) fn remove<R: Record>(store: &mut dyn MessengerStore, key: &[u8]) -> Result<bool, StoreError> {
+    store.delete(R::TABLE, key)
+}
+
+pub(crate) fn scan<R: Record>(store: &mut dyn MessengerStore) -> Result<Vec<R>, StoreError> {
+    store.scan(R::TABLE)?.into_iter().map(decode).collect()
+}
+
+pub(crate) fn list<R: Record>(
+    store: &mut dyn MessengerStore,
+    group: &[u8],
+    from: From,
+    limit: u32,
+) -> Result<Vec<R>, StoreError> {
+    store.list(R::TABLE, group, from, limit)?.into_iter().map(decode).collect()
+}
+
+fn decode<R: Record>(stored: Stored) -> Result<R, StoreError> {
+    codec::decode(&stored.value).map_err(|_| StoreError::Corrupt)
+}
+
+/// The account itself.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AccountRow {
+    pub(crate) entropy: [u8; 32],
+    pub(crate) nickname: String,
+    pub(crate) device: Vec<u8>,
+    pub(crate) manifest: Vec<u8>,
+    /// Run of this installation's message numbers.
+    pub(crate) run: u64,
+    pub(crate) created_at: Time,
+    /// Mailbox generation in use.
+    pub(crate) generation: u32,
+    /// The last own day whose mailboxes were collected.
+    pub(crate) collected: Day,
+    /// Numbers handed out: messages (arrival order), events.
+    pub(crate) arrivals: u64,
+    pub(crate) events: u64,
+}
+
+impl Record for AccountRow {
+    const TABLE: Table = Table::Account;
+    fn key(&self) -> Vec<u8> {
+        ACCOUNT_KEY.to_vec()
+    }
+}
+
+/// Key of the one account row.
+pub(crate) const ACCOUNT_KEY: &[u8] = b"account";
+
+/// The private half of a published bundle.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PrekeyRow {
+    pub(crate) hint: [u8; 8],
+    pub(crate) bundle_id: [u8; 32],
+    pub(crate) bundle: Vec<u8>,
+    pub(crate) pair: Vec<u8>,
+    pub(crate) made_at: Time,
+    pub(crate) keep_until: Time,
+    /// Made for an invite, not published in the account's public record.
+    pub(crate) invite: bool,
+}
+
+impl Record for PrekeyRow {
+    const TABLE: Table = Table::Prekeys;
+    fn key(&self) -> Vec<u8> {
+        self.hint.to_vec()
+    }
+}
+
+/// An invite of ours.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct InviteRow {
+    pub(crate) token: InviteToken,
+    pub(crate) expires: Time,
+    pub(crate) uses_left: u32,
+    pub(crate) hint: [u8; 8],
+}
+
+impl Record for InviteRow {
+    const TABLE: Table = Table::Invites;
+    fn key(&self) -> Vec<u8> {
+        self.token.0.to_vec()
+    }
+}
+
+/// A contact.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct ContactRow {
+    pub(crate) account: AccountId,
+    pub(crate) name: String,
+    /// The name was chosen here (`--as`, rename), not taken from the nickname.
+    pub(crate) named: bool,
+    pub(crate) nickname: Option<String>,
+    pub(crate) state: ContactState,
+    pub(crate) added_at: Time,
+    pub(crate) seen_at: Option<Time>,
+    /// What was added by: kept until connected.
+    pub(crate) ticket: Option<TicketRow>,
+    pub(crate) manifest: Vec<u8>,
+    pub(crate) manifest_mark: ManifestMark,
+    pub(crate) bundle_seq: u64,
+    pub(crate) mailbox: Option<MailboxTold>,
+    pub(crate) whereabouts: Option<Whereabouts>,
+    /// What they were last told of our whereabouts, and when.
+    pub(crate) told: Option<(Vec<String>, Time)>,
+    /// Our introduction is in the outbox or arrived.
+    pub(crate) introduced: bool,
+    /// The session to send on.
+    pub(crate) preferred: Option<SessionId>,
+    pub(crate) sessions: u32,
+    /// Number of our last message to them.
+    pub(crate) sent: u64,
+    /// What has arrived of theirs, by run.
+    pub(crate) received: Vec<ReceivedRun>,
+    pub(crate) receipt_owed: bool,
+}
+
+impl core::fmt::Debug for ContactRow {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "ContactRow({:?}, {:?})", self.account, self.state)
+    }
+}
+
+/// The ticket a contact was added by.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct TicketRow {
+    pub(crate) token: InviteToken,
+    pub(crate) hints: Vec<String>,
+}
+
+/// Numbers of one author's run that have arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReceivedRun {
+    pub(crate) run: u64,
+    /// All up to this one.
+    pub(crate) up_to: u64,
+    /// Ranges beyond it, ascending, not touching.
+    pub(crate) beyond: Vec<(u64, u64)>,
+}
+
+impl Record for ContactRow {
+    const TABLE: Table = Table::Contacts;
+    fn position(&self) -> u64 {
+        self.added_at.0
+    }
+    fn key(&self) -> Vec<u8> {
+        self.account.0.to_vec()
+    }
+}
+
+/// A session.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SessionRow {
+    pub(crate) id: SessionId,
+    pub(crate) account: AccountId,
+    /// Superseded at; kept 31 d to open what is still on its way.
+    pub(crate) archived_at: Option<Time>,
+    /// Hint and ephemeral of the first message it was accepted from.
+    pub(crate) first: Option<([u8; 8], [u8; 32])>,
+    pub(crate) session: Vec<u8>,
+}
+
+impl Record for SessionRow {
+    const TABLE: Table = Table::Sessions;
+    fn key(&self) -> Vec<u8> {
+        self.id.0.to_vec()
+    }
+}
+
+/// A sealed message that was opened: its copies are duplicates.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct OpenedRow {
+    pub(crate) replay_key: [u8; 16],
+    pub(crate) account: AccountId,
+    pub(crate) day: Day,
+}
+
+impl Record for OpenedRow {
+    const TABLE: Table = Table::Opened;
+    fn position(&self) -> u64 {
+        u64::from(self.day.0)
+    }
+    fn key(&self) -> Vec<u8> {
+        self.replay_key.to_vec()
+    }
+}
+
+/// What waits for a receipt.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OutboxRow {
+    pub(crate) id: MessageId,
+    pub(crate) to: AccountId,
+    pub(crate) kind: Kind,
+    pub(crate) created: Time,
+    pub(crate) expires: Time,
+    pub(crate) state: MessageState,
+    pub(crate) reason: Option<QueuedReason>,
+    /// Custodians with a synced copy of the current sealed form.
+    pub(crate) held_by: Vec<PeerId>,
+    pub(crate) want: u32,
+    pub(crate) until: Option<Time>,
+    pub(crate) attempts: u32,
+    /// How many of the later deposits were made.
+    pub(crate) redeposits: u8,
+    pub(crate) sealed: Option<SealedRow>,
+    pub(crate) steps: u64,
+}
+
+/// What an outbox row carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    /// A text; its content is the message row.
+    Text(Place),
+    /// Who we are; not shown to people.
+    Introduction,
+}
+
+/// The current sealed form of an outbox row.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SealedRow {
+    pub(crate) session: SessionId,
+    pub(crate) inner: Vec<u8>,
+    /// A first message: goes to the request mailbox, never direct.
+    pub(crate) first: bool,
+    pub(crate) at: Time,
+}
+
+impl Record for OutboxRow {
+    const TABLE: Table = Table::Outbox;
+    fn position(&self) -> u64 {
+        match self.kind {
+            Kind::Text(place) => place.seq,
+            Kind::Introduction => 0,
+        }
+    }
+    fn key(&self) -> Vec<u8> {
+        self.id.0.to_vec()
+    }
+}
+
+/// A message of a conversation, sent or received.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct MessageRow {
+    pub(crate) id: MessageId,
+    pub(crate) contact: AccountId,
+    /// Sent by us.
+    pub(crate) own: bool,
+    pub(crate) place: Place,
+    /// Order of arrival at (or sending from) this node.
+    pub(crate) arrival: u64,
+    pub(crate) at: Time,
+    pub(crate) received_at: Option<Time>,
+    pub(crate) expires: Time,
+    pub(crate) text: String,
+    /// State of an own message; `Delivered` for others.
+    pub(crate) state: MessageState,
+    pub(crate) gap_before: u64,
+    pub(crate) path: Option<Path>,
+    pub(crate) kept_by: Option<PeerId>,
+    pub(crate) unread: bool,
+}
+
+/// Key of a message row: ids of different authors cannot collide on purpose.
+pub(crate) fn message_key(contact: &AccountId, own: bool, id: &MessageId) -> Vec<u8> {
+    [contact.0.as_slice(), &[u8::from(own)], &id.0].concat()
+}
+
+impl Record for MessageRow {
+    const TABLE: Table = Table::Messages;
+    fn group(&self) -> Vec<u8> {
+        self.contact.0.to_vec()
+    }
+    fn position(&self) -> u64 {
+        self.arrival
+    }
+    fn key(&self) -> Vec<u8> {
+        message_key(&self.contact, self.own, &self.id)
+    }
+}
+
+/// A `client_id` that was used.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ClientIdRow {
+    pub(crate) client_id: String,
+    pub(crate) id: MessageId,
+    pub(crate) contact: AccountId,
+    /// Hash of the text: the same key for another text is an error, not a lost message.
+    pub(crate) text: [u8; 32],
+    pub(crate) day: Day,
+}
+
+impl Record for ClientIdRow {
+    const TABLE: Table = Table::ClientIds;
+    fn position(&self) -> u64 {
+        u64::from(self.day.0)
+    }
+    fn key(&self) -> Vec<u8> {
+        self.client_id.clone().into_bytes()
+    }
+}
+
+/// One step of a message's story.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StepRow {
+    pub(crate) id: MessageId,
+    pub(crate) number: u64,
+    pub(crate) at: Time,
+    pub(crate) what: String,
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) result: String,
+}
+
+impl Record for StepRow {
+    const TABLE: Table = Table::Steps;
+    fn group(&self) -> Vec<u8> {
+        self.id.0.to_vec()
+    }
+    fn position(&self) -> u64 {
+        self.number
+    }
+    fn key(&self) -> Vec<u8> {
+        StepRow::key_of(&self.id, self.number)
+    }
+}
+
+impl StepRow {
+    pub(crate) fn key_of(id: &MessageId, number: u64) -> Vec<u8> {
+        [id.0.as_slice(), &number.to_le_bytes()].concat()
+    }
+}
+
+/// An event for `listen --since`. JSON inside: it is what clients are shown.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct EventRow {
+    pub(crate) cursor: u64,
+    pub(crate) json: String,
+}
+
+impl EventRow {
+    pub(crate) fn event(&self) -> Result<Event, StoreError> {
+        serde_json::from_str(&self.json).map_err(|_| StoreError::Corrupt)
+    }
+}
+
+impl Record for EventRow {
+    const TABLE: Table = Table::Events;
+    fn position(&self) -> u64 {
+        self.cursor
+    }
+    fn key(&self) -> Vec<u8> {
+        self.cursor.to_le_bytes().to_vec()
+    }
+}

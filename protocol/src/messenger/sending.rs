@@ -1,0 +1,619 @@
+//! Getting an outbox entry to its contact: directly if it can be reached, else by its mailbox, and
+//! again until the receipt (SPEC §8.4).
+
+use super::content::{Part, Text};
+use super::io::Output;
+use super::outbox::{Attempt, Deposit, Entry, Owner, note};
+use super::rounds::Round;
+use super::rows::{self, Kind, MessageRow, OutboxRow, SealedRow};
+use super::sealing::Sealing;
+use super::timers::Timer;
+use super::{Messenger, Query, Step};
+use crate::blind::{contact_address, request_address};
+use crate::control::{EventBody, MessageState, Path, QueuedReason};
+use crate::id::{AccountId, Address, EnvelopeId, MessageId, PeerId};
+use crate::limits::{
+    DIAL_PAUSE_MS, DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, REDEPOSIT_DAYS, RETRY_MS_MAX,
+    RETRY_MS_MIN,
+};
+use crate::placement::Region;
+use crate::store::StoreError;
+use crate::time::{DAY_MS, Day, Time};
+use crate::wire::envelope::seal_round;
+use crate::wire::frame::{Admission, CustodyReceipt, Frame, Refusal};
+
+impl Messenger {
+    pub(crate) fn start_outbox(&mut self, step: &mut Step<'_>) {
+        for id in self.outbox.entries.keys() {
+            self.timers.set(step.now, Timer::Entry(*id));
+        }
+    }
+
+    /// Puts a row into the outbox and begins at once.
+    pub(crate) fn enqueue(&mut self, step: &mut Step<'_>, row: OutboxRow) -> Result<(), StoreError> {
+        let id = row.id;
+        let mut entry = Entry::new(row);
+        note(step.store, &mut entry.row, step.now, "queued", None, "synced to disk")?;
+        rows::save(step.store, &entry.row)?;
+        self.timers.set(entry.row.expires, Timer::Entry(id));
+        self.outbox.entries.insert(id, entry);
+        self.advance(step, id)
+    }
+
+    /// Something changed for a contact: look at all its entries, in order.
+    pub(crate) fn wake(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+        for id in self.outbox.of(account) {
+            if let Some(entry) = self.entry(&id)
+                && entry.row.state == MessageState::Queued
+                && matches!(entry.attempt, Attempt::Idle)
+            {
+                entry.next_try = None;
+            }
+            self.advance(step, id)?;
+        }
+        Ok(())
+    }
+
+    /// A new custodian is there: what nobody could keep so far has a chance.
+    pub(crate) fn retry_for_new_custodian(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        let waiting: Vec<MessageId> = self
+            .outbox
+            .entries
+            .values()
+            .filter(|e| e.row.state == MessageState::Queued && matches!(e.attempt, Attempt::Idle))
+            .map(|e| e.row.id)
+            .collect();
+        for id in waiting {
+            if let Some(entry) = self.entry(&id) {
+                entry.next_try = Some(step.now.plus(RETRY_MS_MIN / 4));
+                self.timers.set(step.now.plus(RETRY_MS_MIN / 4), Timer::Entry(id));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_entry_timer(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        self.advance(step, id)
+    }
+
+    /// Does for an entry what is due.
+    fn advance(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        let Some(entry) = self.entry(&id) else { return Ok(()) };
+        if step.now >= entry.row.expires {
+            return self.end(step, id, MessageState::Expired, None);
+        }
+        let to = entry.row.to;
+        let online = self.is_online(&to);
+        let Some(entry) = self.entry(&id) else { return Ok(()) };
+        match &entry.attempt {
+            Attempt::Idle if entry.next_try.is_some_and(|at| at > step.now) => Ok(()),
+            Attempt::Idle => self.begin(step, id),
+            Attempt::Dialing(until) | Attempt::AwaitingReceipt(until) if *until <= step.now => {
+                self.find_mailbox(step, id)
+            }
+            Attempt::Dialing(_) if online => self.begin(step, id),
+            Attempt::Depositing(_) => self.advance_round(step, id),
+            Attempt::Dialing(_) | Attempt::AwaitingReceipt(_) | Attempt::Finding => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        let Some(to) = self.outbox.entries.get(&id).map(|entry| entry.row.to) else { return Ok(()) };
+        if !self.ensure_sealed(step, id)? {
+            return Ok(());
+        }
+        let first = self.entry(&id).and_then(|e| e.row.sealed.as_ref()).is_some_and(|s| s.first);
+        if !first && self.is_online(&to) {
+            return self.send_directly(step, id, &to);
+        }
+        if !first && let Some((peer, addresses)) = self.worth_dialing(step, &to) {
+            let until = step.now.plus(DIRECT_HEAD_START_MS);
+            if let Some(entry) = self.entry(&id) {
+                entry.attempt = Attempt::Dialing(until);
+            }
+            self.timers.set(until, Timer::Entry(id));
+            if !self.peers.contains_key(&peer) {
+                self.outputs.push_back(Output::Connect(peer, addresses));
+            }
+            return Ok(());
+        }
+        self.find_mailbox(step, id)
+    }
+
+    /// Whether to try the direct way first: an address is known, and no dial failed just now.
+    fn worth_dialing(&self, step: &Step<'_>, to: &AccountId) -> Option<(PeerId, Vec<String>)> {
+        let whereabouts = self.contacts.get(to)?.whereabouts.as_ref()?;
+        let failed = self.direct.dial_failed_at.get(&whereabouts.peer);
+        let paused = failed.is_some_and(|at| step.now.since(*at) < DIAL_PAUSE_MS);
+        (!paused).then(|| (whereabouts.peer, whereabouts.addresses.clone()))
+    }
+
+    /// Makes sure that the entry has a sealed form that can be sent.
+    fn ensure_sealed(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<bool, StoreError> {
+        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(false) };
+        let to = entry.row.to;
+        if self.open_contact(&to).is_none() {
+            return Ok(false);
+        }
+        if entry.row.sealed.as_ref().is_some_and(|sealed| self.is_current(step, &to, sealed)) {
+            return Ok(true);
+        }
+        let parts = match entry.row.kind {
+            Kind::Introduction => {
+                vec![Part::Introduction(self.me.introduction(step.now, self.config.own_peer))]
+            }
+            Kind::Text(place) => {
+                let key = rows::message_key(&to, true, &id);
+                let Some(message) = rows::load::<MessageRow>(step.store, &key)? else { return Ok(false) };
+                let MessageRow { at, expires, text, .. } = message;
+                vec![Part::Text(Text { id, place, at, expires, text })]
+            }
+        };
+        let initial = self.contacts.get(&to).and_then(|c| c.preferred).and_then(|s| self.sessions.get(&s));
+        let introduces_itself = initial.is_some_and(|live| live.session.is_initial());
+        let parts = if introduces_itself && parts.iter().any(|p| matches!(p, Part::Introduction(_))) {
+            vec![]
+        } else {
+            parts
+        };
+        match self.seal_for(step, &to, parts)? {
+            Sealing::Done(sealed) => self.on_sealed(step, id, sealed).map(|()| true),
+            Sealing::Wait(reason) => self.wait(step, id, reason).map(|()| false),
+            Sealing::TooLarge => self.end(step, id, MessageState::Failed, None).map(|()| false),
+        }
+    }
+
+    fn on_sealed(&mut self, step: &mut Step<'_>, id: MessageId, sealed: SealedRow) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let again = entry.row.sealed.is_some();
+        entry.row.sealed = Some(sealed);
+        entry.row.held_by.clear();
+        entry.row.until = None;
+        let result = if again { "sealed again" } else { "sealed" };
+        note(step.store, &mut entry.row, step.now, "sealed", None, result)?;
+        rows::save(step.store, &entry.row)
+    }
+
+    fn wait(&mut self, step: &mut Step<'_>, id: MessageId, reason: QueuedReason) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        entry.attempt = Attempt::Idle;
+        entry.row.attempts += 1;
+        let pause = backoff(entry.row.attempts, step);
+        entry.next_try = Some(step.now.plus(pause));
+        self.timers.set(step.now.plus(pause), Timer::Entry(id));
+        self.set_reason(step, id, reason)
+    }
+
+    fn set_reason(
+        &mut self,
+        step: &mut Step<'_>,
+        id: MessageId,
+        reason: QueuedReason,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let news = entry.row.reason != Some(reason) && entry.row.state == MessageState::Queued;
+        entry.row.reason = Some(reason);
+        rows::save(step.store, &entry.row)?;
+        if news { self.tell_state(step, id, None) } else { Ok(()) }
+    }
+
+    fn send_directly(
+        &mut self,
+        step: &mut Step<'_>,
+        id: MessageId,
+        to: &AccountId,
+    ) -> Result<(), StoreError> {
+        let window_full = self.outbox.on_direct_way(to) >= DIRECT_WINDOW;
+        let Some(peer) = self.direct.peer_of(to) else { return Ok(()) };
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        if entry.direct_at.is_none() && window_full {
+            // A receipt opens the window and wakes the contact's entries.
+            return Ok(());
+        }
+        let Some(sealed) = &entry.row.sealed else { return Ok(()) };
+        let frame = Frame::Direct { inner: sealed.inner.clone() };
+        entry.direct_at = Some(step.now);
+        let until = step.now.plus(DIRECT_RECEIPT_MS);
+        if !matches!(entry.attempt, Attempt::Depositing(_) | Attempt::Finding) {
+            entry.attempt = Attempt::AwaitingReceipt(until);
+        }
+        note(step.store, &mut entry.row, step.now, "direct", Some(peer), "sent")?;
+        rows::save(step.store, &entry.row)?;
+        self.timers.set(until, Timer::Entry(id));
+        self.send(peer, frame);
+        Ok(())
+    }
+
+    /// The contact's device is proven to be behind a stream: everything goes there at once.
+    pub(crate) fn send_all_directly(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        for id in self.outbox.of(account) {
+            let sent = self.entry(&id).is_some_and(|entry| entry.direct_at.is_some());
+            if !sent && self.ensure_sealed(step, id)? {
+                let first = self.entry(&id).and_then(|e| e.row.sealed.as_ref()).is_some_and(|s| s.first);
+                if !first {
+                    self.send_directly(step, id, account)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The direct stream is gone: what was on it has to find another way.
+    pub(crate) fn lost_direct_way(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        for id in self.outbox.of(account) {
+            let Some(entry) = self.entry(&id) else { continue };
+            entry.direct_at = None;
+            if matches!(entry.attempt, Attempt::AwaitingReceipt(_)) {
+                entry.attempt = Attempt::Idle;
+                if entry.row.state == MessageState::Queued {
+                    entry.next_try = None;
+                }
+                self.advance(step, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A dial of a contact's peer failed: its mailbox, now.
+    pub(crate) fn lost_dial(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+        for id in self.outbox.of(account) {
+            let dialing = self.entry(&id).is_some_and(|e| matches!(e.attempt, Attempt::Dialing(_)));
+            if dialing {
+                self.find_mailbox(step, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn find_mailbox(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        let Some(entry) = self.entry(&id) else { return Ok(()) };
+        let due = redeposit_at(&entry.row);
+        if entry.row.state == MessageState::Held && due > step.now {
+            // Enough copies are out; only the direct way was tried in between.
+            entry.attempt = Attempt::Idle;
+            entry.next_try = Some(due);
+            self.timers.set(due, Timer::Entry(id));
+            return Ok(());
+        }
+        let Some((address, _, _)) = self.mailbox_of(step, id) else {
+            return self.wait(step, id, QueuedReason::NotConnectedYet);
+        };
+        if let Some(entry) = self.entry(&id) {
+            entry.attempt = Attempt::Finding;
+        }
+        self.ask_custodians(Query::Deposit(id), address);
+        Ok(())
+    }
+
+    /// Address, day and mask of the mailbox that the sealed form goes to.
+    fn mailbox_of(&self, step: &Step<'_>, id: MessageId) -> Option<(Address, Day, [u8; 32])> {
+        let entry = self.outbox.entries.get(&id)?;
+        let first = entry.row.sealed.as_ref()?.first;
+        self.mailbox_for(step, &entry.row.to, first)
+    }
+
+    /// The mailbox of a contact today: for first messages the request mailbox.
+    pub(crate) fn mailbox_for(
+        &self,
+        step: &Step<'_>,
+        account: &AccountId,
+        first: bool,
+    ) -> Option<(Address, Day, [u8; 32])> {
+        let day = account.day(step.now);
+        if first {
+            return Some((request_address(account, day).ok()?, day, account.0));
+        }
+        let mailbox = self.contacts.get(account)?.mailbox.as_ref()?.public();
+        Some((contact_address(&mailbox, day).ok()?, day, mailbox.secret))
+    }
+
+    /// Custodians that count for a contact's mail, and peers that get a copy without counting: the
+    /// own Keeper if it is in the region, and for a first message everyone who may be the
+    /// contact's own peer or next to it.
+    pub(crate) fn split_region(
+        &self,
+        account: &AccountId,
+        first: bool,
+        region: &Region,
+    ) -> (Vec<PeerId>, Vec<PeerId>) {
+        let own = self.config.own_peer;
+        let contact = self.contacts.get(account);
+        let theirs = contact.and_then(|c| c.whereabouts.as_ref()).map(|w| w.peer);
+        let able: Vec<PeerId> =
+            region.custodians.iter().copied().filter(|p| *p != own && Some(*p) != theirs).collect();
+        let mut extra: Vec<PeerId> = region.custodians.iter().copied().filter(|p| *p == own).collect();
+        if first {
+            let hinted = self.adding.get(account).into_iter().flat_map(|adding| adding.reached.iter());
+            let near = theirs.iter().chain(hinted);
+            extra.extend(near.filter(|p| self.peers.contains_key(p) && !able.contains(p)));
+        }
+        (able, extra)
+    }
+
+    pub(crate) fn begin_round(
+        &mut self,
+        step: &mut Step<'_>,
+        id: MessageId,
+        region: &Region,
+    ) -> Result<(), StoreError> {
+        let Some((address, day, mask)) = self.mailbox_of(step, id) else { return Ok(()) };
+        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
+        let Some(sealed) = &entry.row.sealed else { return Ok(()) };
+        if !matches!(entry.attempt, Attempt::Finding) {
+            return Ok(());
+        }
+        let (to, first, expires) = (entry.row.to, sealed.first, entry.row.expires.seconds());
+        let made = seal_round(&mask, address, day, expires, &sealed.inner, step.rng);
+        let Ok(bytes) = made else { return self.end(step, id, MessageState::Failed, None) };
+        let (able, extra) = self.split_region(&to, first, region);
+        let envelope = EnvelopeId::of(&bytes);
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let held = if entry.row.state == MessageState::Held { Vec::new() } else { entry.row.held_by.clone() };
+        let round = Round::new(step.now, &able, &held);
+        entry.row.want = u32::try_from(round.standing().want).unwrap_or(u32::MAX);
+        entry.row.attempts += 1;
+        entry.attempt = Attempt::Depositing(Deposit { round, envelope, bytes: bytes.clone(), full: false });
+        self.outbox.by_envelope.insert(envelope, Owner::Entry(id));
+        for peer in extra {
+            self.send(peer, deposit(&bytes));
+        }
+        self.advance_round(step, id)
+    }
+
+    fn advance_round(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
+        let ask = deposited.round.ask(step.now);
+        let (over, next) = (deposited.round.is_over(step.now), deposited.round.next_look());
+        let bytes = deposited.bytes.clone();
+        for peer in &ask {
+            note(step.store, &mut entry.row, step.now, "deposit", Some(*peer), "sent")?;
+        }
+        if !ask.is_empty() {
+            rows::save(step.store, &entry.row)?;
+        }
+        for peer in ask {
+            self.send(peer, deposit(&bytes));
+        }
+        if over {
+            self.finish_round(step, id)
+        } else {
+            self.timers.set(next, Timer::Entry(id));
+            Ok(())
+        }
+    }
+
+    fn finish_round(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let Attempt::Depositing(deposited) = core::mem::replace(&mut entry.attempt, Attempt::Idle) else {
+            return Ok(());
+        };
+        let standing = deposited.round.standing();
+        self.outbox.by_envelope.remove(&deposited.envelope);
+        entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
+        if standing.is_good() || entry.row.state == MessageState::Held {
+            while redeposit_at(&entry.row) <= step.now && redeposit_at(&entry.row) < entry.row.expires {
+                entry.row.redeposits += 1;
+            }
+            entry.next_try = Some(redeposit_at(&entry.row));
+            self.timers.set(redeposit_at(&entry.row), Timer::Entry(id));
+            return rows::save(step.store, &entry.row);
+        }
+        let pause = backoff(entry.row.attempts, step);
+        entry.next_try = Some(step.now.plus(pause));
+        self.timers.set(step.now.plus(pause), Timer::Entry(id));
+        rows::save(step.store, &entry.row)?;
+        let alone = !self.peers.keys().any(|peer| *peer != self.config.own_peer);
+        let reason = match (standing.want, deposited.full) {
+            (0, false) if alone => QueuedReason::Offline,
+            (0, false) => QueuedReason::NobodyToKeepIt,
+            (_, true) => QueuedReason::MailboxFull,
+            (_, false) => QueuedReason::TooFewCustodians,
+        };
+        self.set_reason(step, id, reason)
+    }
+
+    pub(crate) fn on_held(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        envelope: EnvelopeId,
+        receipt: &CustodyReceipt,
+    ) -> Result<(), StoreError> {
+        let id = match self.outbox.by_envelope.get(&envelope) {
+            None => return Ok(()),
+            Some(Owner::Receipt(account)) => return self.on_receipt_held(step, peer, *account),
+            Some(Owner::Entry(id)) => *id,
+        };
+        let CustodyReceipt::Plain { until } = receipt;
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
+        if !deposited.round.on_held(&peer) {
+            return Ok(());
+        }
+        let standing = deposited.round.standing();
+        entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
+        if !entry.row.held_by.contains(&peer) {
+            entry.row.held_by.push(peer);
+        }
+        entry.row.until = Some(entry.row.until.map_or(*until, |known| known.min(*until)));
+        note(step.store, &mut entry.row, step.now, "held", Some(peer), "a copy is synced")?;
+        rows::save(step.store, &entry.row)?;
+        self.after_answer(step, id)
+    }
+
+    /// A round's answer came in: the state may rise, the round may go on or end.
+    fn after_answer(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let Attempt::Depositing(deposited) = &entry.attempt else { return Ok(()) };
+        let good = deposited.round.standing().is_good();
+        if good && entry.row.state == MessageState::Queued {
+            entry.row.state = MessageState::Held;
+            entry.row.reason = None;
+            rows::save(step.store, &entry.row)?;
+            self.set_message(step, id, |message| message.state = MessageState::Held)?;
+        }
+        self.tell_state(step, id, None)?;
+        self.advance_round(step, id)
+    }
+
+    pub(crate) fn on_full(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        envelope: EnvelopeId,
+    ) -> Result<(), StoreError> {
+        self.on_unable(step, peer, envelope, "full", false)
+    }
+
+    pub(crate) fn on_refused(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        envelope: EnvelopeId,
+        why: Refusal,
+    ) -> Result<(), StoreError> {
+        let full = matches!(why, Refusal::MailboxFull | Refusal::Rate);
+        self.on_unable(step, peer, envelope, refusal_name(why), full)
+    }
+
+    fn on_unable(
+        &mut self,
+        step: &mut Step<'_>,
+        peer: PeerId,
+        envelope: EnvelopeId,
+        why: &str,
+        full: bool,
+    ) -> Result<(), StoreError> {
+        let id = match self.outbox.by_envelope.get(&envelope) {
+            None => return Ok(()),
+            Some(Owner::Receipt(account)) => return self.on_receipt_unable(step, peer, *account),
+            Some(Owner::Entry(id)) => *id,
+        };
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
+        if !deposited.round.is_asked(&peer) {
+            return Ok(());
+        }
+        deposited.round.on_unable(&peer);
+        deposited.full |= full;
+        note(step.store, &mut entry.row, step.now, "deposit", Some(peer), why)?;
+        rows::save(step.store, &entry.row)?;
+        self.after_answer(step, id)
+    }
+
+    /// A peer is gone: rounds that wait for it do not.
+    pub(crate) fn rounds_without(&mut self, step: &mut Step<'_>, peer: &PeerId) -> Result<(), StoreError> {
+        let waiting: Vec<EnvelopeId> = self.outbox.by_envelope.keys().copied().collect();
+        for envelope in waiting {
+            self.on_unable(step, *peer, envelope, "unreachable", false)?;
+        }
+        Ok(())
+    }
+
+    /// An entry has come to its end: its row goes, the message keeps the state.
+    pub(crate) fn end(
+        &mut self,
+        step: &mut Step<'_>,
+        id: MessageId,
+        state: MessageState,
+        path: Option<Path>,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        entry.row.state = state;
+        entry.row.reason = None;
+        let word = match state {
+            MessageState::Delivered => "receipt",
+            MessageState::Expired => "expired",
+            MessageState::Queued
+            | MessageState::Held
+            | MessageState::Read
+            | MessageState::Refused
+            | MessageState::Failed => "failed",
+        };
+        note(step.store, &mut entry.row, step.now, word, None, "ended")?;
+        self.set_message(step, id, |message| {
+            message.state = state;
+            message.path = path;
+        })?;
+        self.tell_state(step, id, path)?;
+        self.outbox.remove(step.store, &id)?;
+        Ok(())
+    }
+
+    fn set_message(
+        &mut self,
+        step: &mut Step<'_>,
+        id: MessageId,
+        change: impl FnOnce(&mut MessageRow),
+    ) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
+        let key = rows::message_key(&entry.row.to, true, &id);
+        let Some(mut message) = rows::load::<MessageRow>(step.store, &key)? else { return Ok(()) };
+        change(&mut message);
+        rows::save(step.store, &message)
+    }
+
+    fn tell_state(
+        &mut self,
+        step: &mut Step<'_>,
+        id: MessageId,
+        path: Option<Path>,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get(&id).filter(|entry| entry.is_text()) else { return Ok(()) };
+        let contact = self.contacts.get(&entry.row.to);
+        let queued = entry.row.state == MessageState::Queued;
+        let body = EventBody::MessageState {
+            id: id.to_string(),
+            to: contact.map_or_else(|| entry.row.to.to_string(), |c| c.name.clone()),
+            state: entry.row.state,
+            custodians: entry.custodians(),
+            reason: entry.row.reason.filter(|_| queued),
+            path,
+            after_ms: step.now.since(entry.row.created),
+            seen_at: contact.and_then(|c| c.seen_at).map(Into::into),
+        };
+        self.tell(step, body)
+    }
+}
+
+/// When a held entry is deposited again: copies must outlive custodians that leave.
+fn redeposit_at(row: &OutboxRow) -> Time {
+    let next = REDEPOSIT_DAYS.get(usize::from(row.redeposits));
+    next.map_or(row.expires, |days| row.created.plus(days * DAY_MS))
+}
+
+fn deposit(bytes: &[u8]) -> Frame {
+    Frame::Deposit { envelope: bytes.to_vec(), admission: Admission::None }
+}
+
+/// Exponential with full jitter: after a partition heals, retries must not come together.
+pub(crate) fn backoff(attempts: u32, step: &mut Step<'_>) -> u64 {
+    let ceiling = RETRY_MS_MIN.checked_shl(attempts.min(20)).unwrap_or(RETRY_MS_MAX).min(RETRY_MS_MAX);
+    RETRY_MS_MIN / 2 + step.rng.next_u64() % ceiling
+}
+
+fn refusal_name(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Malformed => "refused: malformed",
+        Refusal::BadSignature => "refused: bad signature",
+        Refusal::WrongDay => "refused: day",
+        Refusal::BadExpiry => "refused: expiry",
+        Refusal::MailboxFull => "refused: mailbox full",
+        Refusal::Tombstoned => "refused: deleted by its owner",
+        Refusal::Rate => "refused: rate",
+        Refusal::Older => "refused: older",
+        Refusal::TooManySubscriptions => "refused: subscriptions",
+        Refusal::NotACustodian => "refused: keeps no mail",
+        Refusal::Admission => "refused: admission",
+        Refusal::Disk => "refused: disk",
+    }
+}

@@ -1,0 +1,158 @@
+//! The sessions in use, by contact and by what their next messages look like (SPEC §5.5).
+//!
+//! Which session to *send* on is the contact row's `preferred`; every session kept here can receive.
+
+use std::collections::BTreeMap;
+
+use super::rows::{self, SessionRow};
+use super::store::MessengerStore;
+use crate::id::{AccountId, SessionId};
+use crate::limits::{ARCHIVED_SESSIONS_MAX, OPENED_TAG_MS};
+use crate::session::Session;
+use crate::store::StoreError;
+use crate::time::Time;
+
+/// One session.
+pub(crate) struct Live {
+    pub(crate) session: Session,
+    pub(crate) account: AccountId,
+    pub(crate) archived_at: Option<Time>,
+    /// Hint and ephemeral of the first message it was accepted from.
+    pub(crate) first: Option<([u8; 8], [u8; 32])>,
+}
+
+/// All sessions.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    by_id: BTreeMap<SessionId, Live>,
+}
+
+impl core::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Sessions({})", self.by_id.len())
+    }
+}
+
+impl Sessions {
+    pub(crate) fn restore(store: &mut dyn MessengerStore) -> Result<Sessions, StoreError> {
+        let mut by_id = BTreeMap::new();
+        for row in rows::scan::<SessionRow>(store)? {
+            let session = Session::from_record(&row.session).map_err(|_| StoreError::Corrupt)?;
+            let live = Live { session, account: row.account, archived_at: row.archived_at, first: row.first };
+            by_id.insert(row.id, live);
+        }
+        Ok(Sessions { by_id })
+    }
+
+    pub(crate) fn get(&self, id: &SessionId) -> Option<&Live> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &SessionId) -> Option<&mut Live> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn of(&self, account: &AccountId) -> impl Iterator<Item = (&SessionId, &Live)> {
+        self.by_id.iter().filter(move |(_, live)| live.account == *account)
+    }
+
+    /// The session that this tag belongs to.
+    pub(crate) fn by_tag(&self, tag: &[u8; 16]) -> Option<SessionId> {
+        self.by_id.iter().find(|(_, live)| live.session.recognises(tag)).map(|(id, _)| *id)
+    }
+
+    /// The session that was accepted from this first message.
+    pub(crate) fn by_first(&self, hint: &[u8; 8], ephemeral: &[u8; 32]) -> Option<SessionId> {
+        let first = Some((*hint, *ephemeral));
+        self.by_id.iter().find(|(_, live)| live.first == first).map(|(id, _)| *id)
+    }
+
+    /// Adds a session and writes it.
+    pub(crate) fn add(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        live: Live,
+    ) -> Result<SessionId, StoreError> {
+        let id = live.session.id();
+        self.by_id.insert(id, live);
+        self.save(store, &id)?;
+        Ok(id)
+    }
+
+    /// Writes a session: must be part of the step that changed it.
+    pub(crate) fn save(&self, store: &mut dyn MessengerStore, id: &SessionId) -> Result<(), StoreError> {
+        let Some(live) = self.by_id.get(id) else { return Ok(()) };
+        let row = SessionRow {
+            id: *id,
+            account: live.account,
+            archived_at: live.archived_at,
+            first: live.first,
+            session: live.session.to_record().to_vec(),
+        };
+        rows::save(store, &row)
+    }
+
+    /// Archives every session of a contact except `keep`: they still receive for 31 d.
+    pub(crate) fn archive_others(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        account: &AccountId,
+        keep: &SessionId,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let others: Vec<SessionId> = self
+            .of(account)
+            .filter(|(id, live)| *id != keep && live.archived_at.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in others {
+            if let Some(live) = self.by_id.get_mut(&id) {
+                live.archived_at = Some(now);
+            }
+            self.save(store, &id)?;
+        }
+        self.drop_surplus(store, account)
+    }
+
+    fn drop_surplus(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        let mut archived: Vec<(Time, SessionId)> =
+            self.of(account).filter_map(|(id, live)| Some((live.archived_at?, *id))).collect();
+        archived.sort_unstable();
+        let surplus = archived.len().saturating_sub(ARCHIVED_SESSIONS_MAX);
+        for (_, id) in archived.into_iter().take(surplus) {
+            self.remove(store, &id)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, store: &mut dyn MessengerStore, id: &SessionId) -> Result<(), StoreError> {
+        self.by_id.remove(id);
+        rows::remove::<SessionRow>(store, &id.0)?;
+        Ok(())
+    }
+
+    /// Deletes what is past its time: archived sessions after 31 d, old skipped keys of the others.
+    pub(crate) fn forget_old(&mut self, store: &mut dyn MessengerStore, now: Time) -> Result<(), StoreError> {
+        let old: Vec<SessionId> = self
+            .by_id
+            .iter()
+            .filter(|(_, live)| live.archived_at.is_some_and(|at| now.since(at) > OPENED_TAG_MS))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in old {
+            self.remove(store, &id)?;
+        }
+        let ids: Vec<SessionId> = self.by_id.keys().copied().collect();
+        for id in ids {
+            if let Some(live) = self.by_id.get_mut(&id) {
+                live.session.forget_old(now);
+            }
+            self.save(store, &id)?;
+        }
+        Ok(())
+    }
+}

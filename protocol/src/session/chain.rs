@@ -1,0 +1,84 @@
+//! The peer's current sending chain as we follow it (SPEC §5.4).
+
+use std::collections::BTreeMap;
+
+use crate::crypto::{NotAuthentic, Secret};
+use crate::session::limits::{INITIAL_MESSAGES_MAX, SKIP_MAX, TAGS_AHEAD};
+use crate::session::schedule::{Tag, TagSource, step};
+
+/// A receiving chain at message `n`, with the tags of the messages it expects.
+pub(super) struct ReceiveChain {
+    pub(super) epoch: u32,
+    pub(super) key: Secret,
+    pub(super) n: u32,
+    pub(super) tags: TagSource,
+    window: BTreeMap<Tag, u32>,
+}
+
+/// A chain moved forward, not committed.
+pub(super) struct Moved {
+    /// The keys passed over, in order.
+    pub(super) skipped: Vec<(Tag, Secret)>,
+    /// The chain key at the new position.
+    pub(super) key: Secret,
+}
+
+impl ReceiveChain {
+    pub(super) fn new(epoch: u32, key: Secret, n: u32, tags: TagSource) -> ReceiveChain {
+        let mut chain = ReceiveChain { epoch, key, n, tags, window: BTreeMap::new() };
+        chain.fill_window(n);
+        chain
+    }
+
+    /// The position of an expected message.
+    pub(super) fn expects(&self, tag: &Tag) -> Option<u32> {
+        self.window.get(tag).copied()
+    }
+
+    /// The chain as it would be when message `n` is next, keeping the keys passed over.
+    pub(super) fn moved_to(&self, n: u32) -> Result<Moved, NotAuthentic> {
+        let ahead = n.checked_sub(self.n).ok_or(NotAuthentic)?;
+        if ahead > SKIP_MAX {
+            return Err(NotAuthentic);
+        }
+        let (mut key, mut skipped) = (self.key.clone(), Vec::new());
+        for number in self.n..n {
+            let (message_key, next) = step(&key);
+            skipped.push((self.tags.tag(number), message_key));
+            key = next;
+        }
+        Ok(Moved { skipped, key })
+    }
+
+    /// Takes over a move and forgets the tags it passed.
+    pub(super) fn commit(&mut self, key: Secret, n: u32) {
+        let from = self.window_end();
+        self.key = key;
+        self.n = n;
+        self.window.retain(|_, number| *number >= n);
+        self.fill_window(from.max(n));
+    }
+
+    /// The tags a wide table adds to the window: as far as one message may skip.
+    pub(super) fn far_tags(&self) -> impl Iterator<Item = (Tag, u32)> {
+        (self.n..=self.end(SKIP_MAX)).map(|n| (self.tags.tag(n), n))
+    }
+
+    fn window_end(&self) -> u32 {
+        match self.tags {
+            // Their number is in the clear and bounded, so all of them are expected at once.
+            TagSource::First(_) => INITIAL_MESSAGES_MAX,
+            TagSource::Keyed(_) => self.end(TAGS_AHEAD),
+        }
+    }
+
+    fn end(&self, ahead: u32) -> u32 {
+        self.n.saturating_add(ahead)
+    }
+
+    fn fill_window(&mut self, from: u32) {
+        for n in from..self.window_end() {
+            self.window.insert(self.tags.tag(n), n);
+        }
+    }
+}

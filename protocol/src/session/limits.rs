@@ -1,0 +1,29 @@
+//! Every bound of a session, with what happens at it (SPEC §5.7).
+
+use crate::time::{DAY_MS, HOUR_MS};
+
+/// First messages of one handshake; then sealing is refused and a new handshake is due.
+pub const INITIAL_MESSAGES_MAX: u32 = 100;
+
+/// Tags computed ahead of the current receiving chain; one farther ahead is not recognised, except
+/// through a [`super::WideTable`].
+pub const TAGS_AHEAD: u32 = 64;
+
+/// Tags computed ahead of the peer's next epoch.
+pub const NEXT_EPOCH_TAGS_AHEAD: u32 = 16;
+
+/// Messages that one message may skip in its chain; one that skips more is refused before any work.
+pub const SKIP_MAX: u32 = 2_048;
+
+/// Skipped keys kept for a session; the oldest give way.
+pub const SKIPPED_KEYS_MAX: usize = 2_048;
+
+/// How long a skipped key is kept.
+pub const SKIPPED_KEY_AGE_MS_MAX: u64 = 31 * DAY_MS;
+
+/// Messages in one epoch; then sealing is refused and a new handshake is due. More than a contact
+/// may deposit in 30 days of silence.
+pub const EPOCH_MESSAGES_MAX: u32 = 1 << 16;
+
+/// How far past its `not_after` a bundle still begins sessions: clocks differ.
+pub const BUNDLE_GRACE_MS: u64 = 26 * HOUR_MS;
