@@ -1,7 +1,8 @@
 //! The control API: what a client of `api.sock` can ask and is told (SPEC §10).
 //!
 //! Plain types with their JSON shapes; no transport. The node frames them as JSON-RPC 2.0, one object
-//! a line; the CLI prints them. A shipped shape is only ever added to. Params refuse unknown fields.
+//! a line; the CLI prints them. A shipped shape is only ever added to, so params refuse unknown fields
+//! and replies do not: an older client reads a newer node.
 //! Text for people is made in the CLI: errors here carry a name and data.
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ pub use self::timestamp::Timestamp;
 
 pub mod error;
 pub mod event;
+pub mod files;
 mod timestamp;
 
 /// Major version of the control API. `system.hello` refuses a client that asks for a newer one.
@@ -91,18 +93,19 @@ pub enum ContactState {
 
 macro_rules! shapes {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {$(
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
+        $(#[$doc])*
         pub struct $name { $($(#[$field_doc])* pub $field: $ty),* }
     )*};
 }
 
 shapes! {
     /// No parameters.
+    #[serde(deny_unknown_fields)]
     NoParams {}
 
     /// `system.hello`: first request of a client.
+    #[serde(deny_unknown_fields)]
     HelloParams {
         /// What the client calls itself.
         client: String,
@@ -120,6 +123,7 @@ shapes! {
     }
 
     /// `account.init` (also through `murmeshd offline`): makes the account of this data directory.
+    #[serde(deny_unknown_fields)]
     InitParams {
         /// Nickname told to contacts; 1–64 characters after stripping.
         #[serde(default)] name: Option<String>,
@@ -204,6 +208,7 @@ shapes! {
     }
 
     /// `invite.create`.
+    #[serde(deny_unknown_fields)]
     InviteParams {
         /// How many people may use it.
         #[serde(default)] uses: Option<u32>,
@@ -227,6 +232,7 @@ shapes! {
     }
 
     /// `contact.add`.
+    #[serde(deny_unknown_fields)]
     AddParams {
         /// The ticket's text.
         ticket: String,
@@ -245,11 +251,13 @@ shapes! {
         known: bool,
     }
     /// A parameter that names a contact: name, account address, or unique prefix of either.
+    #[serde(deny_unknown_fields)]
     WhoParams {
         /// The contact.
         who: String,
     }
     /// `contact.rename`.
+    #[serde(deny_unknown_fields)]
     RenameParams {
         /// The contact.
         who: String,
@@ -284,6 +292,7 @@ shapes! {
     }
 
     /// `message.send`.
+    #[serde(deny_unknown_fields)]
     SendParams {
         /// The contact.
         to: String,
@@ -309,6 +318,7 @@ shapes! {
     }
 
     /// `message.read`.
+    #[serde(deny_unknown_fields)]
     ReadParams {
         /// Only this conversation.
         #[serde(default)] who: Option<String>,
@@ -379,6 +389,7 @@ shapes! {
         messages: Vec<OutboxEntry>,
     }
     /// A parameter that names a message: its id or a unique prefix of at least 6 digits.
+    #[serde(deny_unknown_fields)]
     MessageParams {
         /// The message.
         id: String,
@@ -424,6 +435,7 @@ shapes! {
     }
 
     /// `events.subscribe`.
+    #[serde(deny_unknown_fields)]
     SubscribeParams {
         /// Events after this cursor; null = from now. Events older than the kept ones: `stream.gap` first.
         #[serde(default)] since: Option<String>,
@@ -504,6 +516,29 @@ pub enum Request {
     /// Follow events on this connection.
     #[serde(rename = "events.subscribe")]
     Subscribe(SubscribeParams),
+}
+
+impl Request {
+    /// The methods, by which a server tells an unknown method from wrong params.
+    pub const METHODS: &'static [&'static str] = &[
+        "system.hello",
+        "account.init",
+        "id.show",
+        "node.status",
+        "node.stop",
+        "invite.create",
+        "contact.add",
+        "contact.list",
+        "contact.show",
+        "contact.rename",
+        "message.send",
+        "message.read",
+        "message.why",
+        "outbox.list",
+        "outbox.show",
+        "peer.list",
+        "events.subscribe",
+    ];
 }
 
 /// Answer to a [`Request`] of the same name; its JSON is that of the inner shape.

@@ -66,6 +66,16 @@ names! {
     Internal,
     /// The node is stopping.
     Stopping,
+    /// Another node runs on this data directory. At start, through `startup-error.json`.
+    AlreadyRunning,
+    /// The path of `api.sock` is too long for a socket. `detail` is the path. At start.
+    SocketPath,
+    /// A listening address is malformed, taken or not of this machine. `detail` names it. At start.
+    Listen,
+    /// The configuration or a flag is wrong. `detail` says where. At start.
+    BadConfig,
+    /// The data directory or a file of it cannot be used by this user. `detail` names it. At start.
+    Permission,
 }
 
 /// An error answer.

@@ -1,0 +1,377 @@
+//! The command line, as clap reads it. Types only.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::duration::parse_ms;
+
+/// Messages between people, from machine to machine, with no server in the middle.
+#[derive(Debug, Parser)]
+#[command(
+    name = "murmesh",
+    version,
+    disable_help_subcommand = true,
+    after_help = "First steps:\n  murmesh init --name alice     make an account\n  murmesh invite --qr           let somebody add you\n  \
+                  murmesh add TICKET            add somebody\n  murmesh send bob \"hello\"      send\n  murmesh read bob --follow     \
+                  read along\n\n`murmesh help COMMAND` has examples; `murmesh help E0203` explains an error."
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Flags that go before or after any command.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// One JSON document on stdout, whatever the outcome.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Only data and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more about what is done.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
+    /// Where the node keeps its keys and messages.
+    #[arg(long, global = true, value_name = "DIR", env = "MURMESH_DATA_DIR", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Never start a node.
+    #[arg(long, global = true)]
+    pub(crate) no_start: bool,
+    /// Never ask on the terminal.
+    #[arg(long, global = true)]
+    pub(crate) no_input: bool,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make an account in this data directory.
+    #[command(after_help = "Example:\n  murmesh init --name alice")]
+    Init(Init),
+    /// Start the node, or say that it runs.
+    #[command(
+        after_help = "Examples:\n  murmesh up\n  murmesh up --listen /ip4/0.0.0.0/tcp/4001 --peer /ip4/192.0.2.7/tcp/4001\n  \
+                      murmesh up --profile server --foreground"
+    )]
+    Up(Up),
+    /// Stop the node.
+    Down,
+    /// How the node is: reach, peers, mail, custody, health.
+    #[command(after_help = "Exit status 9: it runs, and there is something to do.")]
+    Status,
+    /// One's own account.
+    #[command(subcommand)]
+    Id(Id),
+    /// Make a ticket that lets somebody add you. A ticket is a secret: whoever holds it becomes a contact.
+    #[command(after_help = "Examples:\n  murmesh invite --qr\n  murmesh invite --uses 5 --expires 7d")]
+    Invite(Invite),
+    /// Add somebody by their ticket.
+    #[command(
+        after_help = "Examples:\n  murmesh add                 asks for the ticket\n  murmesh add @ticket.txt\n  \
+                      murmesh add - --as bob --wait connected < ticket.txt"
+    )]
+    Add(Add),
+    /// Contacts.
+    #[command(subcommand)]
+    Contact(Contact),
+    /// Send a text.
+    #[command(
+        after_help = "Examples:\n  murmesh send bob \"hello\"\n  murmesh send bob --wait delivered --timeout 5m < letter.txt\n\n\
+                      Exit status 0 means: the message is on this machine's disk. States: queued, held (others keep it: you may \
+                      leave), delivered, read; or expired, refused, failed."
+    )]
+    Send(Send),
+    /// Read messages, one's own too.
+    #[command(
+        after_help = "Examples:\n  murmesh read bob --follow\n  murmesh read --unread\n  murmesh read bob --since 1d --limit 500"
+    )]
+    Read(Read),
+    /// Events as they come, one JSON object a line.
+    #[command(
+        after_help = "Examples:\n  murmesh listen\n  murmesh listen --since 8812    what came after that cursor, then what comes"
+    )]
+    Listen(Listen),
+    /// Messages not yet delivered.
+    #[command(subcommand)]
+    Outbox(Outbox),
+    /// A message's story: every attempt, hop and custodian.
+    #[command(after_help = "Example:\n  murmesh why 3f9a27")]
+    Why(Message),
+    /// Other nodes.
+    #[command(subcommand)]
+    Peer(Peer),
+    /// A completion script for a shell.
+    #[command(
+        after_help = "Example:\n  murmesh completion bash > ~/.local/share/bash-completion/completions/murmesh"
+    )]
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Help on a command or an error code.
+    #[command(
+        after_help = "Examples:\n  murmesh help send\n  murmesh help contact rename\n  murmesh help E0203"
+    )]
+    Help {
+        /// A command, or a code like E0203.
+        #[arg(value_name = "COMMAND|CODE")]
+        topic: Vec<String>,
+    },
+}
+
+/// `init`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// Your nickname, told to contacts; your login name unless given.
+    #[arg(long, value_name = "NICK")]
+    pub(crate) name: Option<String>,
+    /// File whose first line is the passphrase that seals the keys.
+    #[arg(long, value_name = "FILE", env = "MURMESH_PASSPHRASE_FILE", hide_env_values = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Never ask.
+    #[arg(long)]
+    pub(crate) non_interactive: bool,
+}
+
+/// `up`.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Up {
+    /// What the node may cost and give.
+    #[arg(long, value_enum)]
+    pub(crate) profile: Option<Profile>,
+    /// Stay in the foreground and log to the terminal.
+    #[arg(long)]
+    pub(crate) foreground: bool,
+    /// Address to listen on; port 0 is chosen once and kept. May be repeated.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) listen: Vec<String>,
+    /// Address of a peer to dial. May be repeated.
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(crate) peer: Vec<String>,
+    /// File whose first line is the passphrase that seals the keys; `-` is standard input.
+    #[arg(long, value_name = "FILE", env = "MURMESH_PASSPHRASE_FILE", hide_env_values = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// Profiles of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// A machine at home that is on now and then.
+    Home,
+    /// Always on: keeps a lot for others.
+    Server,
+    /// On a battery: keeps nothing for others.
+    Phone,
+}
+
+/// `id`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Id {
+    /// The account address and nickname.
+    Show,
+    /// The account address as a QR code.
+    Qr(Paint),
+}
+
+/// How a QR code is painted.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct Paint {
+    /// Write an SVG picture instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ascii", "invert"])]
+    pub(crate) svg: Option<PathBuf>,
+    /// Without colours and block characters.
+    #[arg(long)]
+    pub(crate) ascii: bool,
+    /// Light on dark.
+    #[arg(long)]
+    pub(crate) invert: bool,
+}
+
+/// `invite`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Invite {
+    /// How many people may use it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: Option<u32>,
+    /// How long it is good for; 24h unless given.
+    #[arg(long, value_name = "DURATION", value_parser = parse_ms)]
+    pub(crate) expires: Option<u64>,
+    /// Name no address of this machine in it.
+    #[arg(long)]
+    pub(crate) no_address: bool,
+    /// Show it as a QR code too.
+    #[arg(long)]
+    pub(crate) qr: bool,
+}
+
+/// `add`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Add {
+    /// The ticket, `@FILE`, or `-` for standard input; asked for when absent.
+    #[arg(value_name = "TICKET|@FILE|-")]
+    pub(crate) ticket: Option<String>,
+    /// Your name for the contact; their nickname unless given.
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What to wait for.
+    #[arg(long, value_enum)]
+    pub(crate) wait: Option<AddWait>,
+    /// How long to wait.
+    #[arg(long, value_name = "DURATION", value_parser = parse_ms, default_value = "30s")]
+    pub(crate) timeout: u64,
+}
+
+/// What `add` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AddWait {
+    /// The request is on this machine's disk.
+    Requested,
+    /// Messages flow both ways.
+    Connected,
+}
+
+/// `contact`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Contact {
+    /// All contacts.
+    List,
+    /// One contact.
+    Show {
+        /// Name, account address, or a unique beginning of either.
+        who: String,
+    },
+    /// Give a contact another name.
+    Rename {
+        /// Name, account address, or a unique beginning of either.
+        who: String,
+        /// The new name.
+        name: String,
+    },
+}
+
+/// `send`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Send {
+    /// Name, account address, or a unique beginning of either.
+    pub(crate) who: String,
+    /// The text; standard input when absent or `-`.
+    #[arg(value_name = "TEXT|-", allow_hyphen_values = false)]
+    pub(crate) text: Option<String>,
+    /// State to wait for.
+    #[arg(long, value_enum)]
+    pub(crate) wait: Option<SendWait>,
+    /// How long to wait; the message stays queued.
+    #[arg(long, value_name = "DURATION", value_parser = parse_ms, default_value = "30s")]
+    pub(crate) timeout: u64,
+    /// The same id never sends twice, and gives the same message.
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+    /// When to give up; 14d unless given.
+    #[arg(long, value_name = "DURATION", value_parser = parse_ms)]
+    pub(crate) expire: Option<u64>,
+}
+
+/// States that `send` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum SendWait {
+    /// On this machine's disk.
+    Queued,
+    /// Others keep it: you may leave.
+    Held,
+    /// On the recipient's disk.
+    Delivered,
+    /// Read, if the recipient tells.
+    Read,
+}
+
+/// `read`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Read {
+    /// Only this conversation.
+    pub(crate) who: Option<String>,
+    /// Only what was not read before.
+    #[arg(long)]
+    pub(crate) unread: bool,
+    /// Only since then: a duration back (1h), or a time (2026-11-24T03:22:25Z).
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// The newest this many; 50 unless given.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u32>,
+    /// Go on with messages as they arrive.
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+/// `listen`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Listen {
+    /// Begin after this cursor instead of now.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) since: Option<u64>,
+}
+
+/// `outbox`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Outbox {
+    /// All messages not yet delivered.
+    List,
+    /// One of them.
+    Show(Message),
+}
+
+/// A message.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Message {
+    /// Its id, or a unique beginning of at least six digits.
+    #[arg(value_name = "MESSAGE")]
+    pub(crate) id: String,
+}
+
+/// `peer`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Peer {
+    /// Known nodes, connected ones first.
+    List,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_go_before_and_after() {
+        for line in ["murmesh --json --data-dir /d contact list", "murmesh contact list --data-dir /d --json"]
+        {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert!(args.global.json && args.global.data_dir == Some(PathBuf::from("/d")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The client's side of the control socket: one blocking connection, answers by id, events in between.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use murmesh_protocol::control::files::{SOCKET, SOCKET_PATH_BYTES_MAX};
+use murmesh_protocol::control::{
+    API_VERSION, ControlError, ErrorName, Event, EventKind, HelloParams, HelloReply, Request,
+    SubscribeParams, SubscribeReply,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Failure, Problem};
+
+/// How long an answer may take. The node answers from memory and disk, never from the network.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A greeted connection to a running node.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: UnixStream,
+    /// Bytes read and not yet taken as lines; no line break is before `scanned`.
+    buffer: Vec<u8>,
+    scanned: usize,
+    events: VecDeque<Value>,
+    next_id: u64,
+    hello: HelloReply,
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    jsonrpc: &'static str,
+    id: u64,
+    #[serde(flatten)]
+    request: &'a Request,
+}
+
+/// A line from the node: an answer or an event.
+#[derive(Deserialize)]
+struct Incoming {
+    #[serde(default)]
+    id: Option<u64>,
+    #[serde(default)]
+    result: Option<Value>,
+    #[serde(default)]
+    error: Option<IncomingError>,
+    #[serde(default)]
+    params: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct IncomingError {
+    data: ErrorData,
+}
+
+/// The names of a newer node may be unknown here.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ErrorData {
+    Known(ControlError),
+    Unknown { name: String },
+}
+
+impl From<IncomingError> for Failure {
+    fn from(error: IncomingError) -> Failure {
+        match error.data {
+            ErrorData::Known(error) => error.into(),
+            ErrorData::Unknown { name } => Failure::with(Problem::Client, format!("the node says {name}")),
+        }
+    }
+}
+
+impl Client {
+    /// Connects and greets; `None` when no node runs on `data_dir`.
+    pub(crate) fn connect(data_dir: &Path) -> Result<Option<Client>, Failure> {
+        let path = data_dir.join(SOCKET);
+        if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
+            return Err(ControlError::with(ErrorName::SocketPath, path.display().to_string()).into());
+        }
+        let stream = match UnixStream::connect(&path) {
+            Ok(stream) => stream,
+            Err(error) if is_nobody_there(&error) => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(ControlError::with(ErrorName::Permission, path.display().to_string()).into());
+            }
+            Err(error) => return Err(unreachable(&error)),
+        };
+        let hello = HelloReply { api: API_VERSION, version: String::new(), pid: 0 };
+        let mut client =
+            Client { stream, buffer: Vec::new(), scanned: 0, events: VecDeque::new(), next_id: 1, hello };
+        let params = HelloParams { client: CLIENT_NAME.to_owned(), api: API_VERSION };
+        client.hello = client.call(&Request::Hello(params))?;
+        Ok(Some(client))
+    }
+
+    /// Process id of the node.
+    pub(crate) fn pid(&self) -> u32 {
+        self.hello.pid
+    }
+
+    /// Asks, and waits for the answer. Events that come first are kept for [`Client::next_event`].
+    pub(crate) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Failure> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let line = line_of(id, request)?;
+        self.stream.write_all(line.as_bytes()).map_err(|error| unreachable(&error))?;
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        loop {
+            let Some(incoming) = self.read_incoming(Some(deadline))? else {
+                return Err(Failure::with(Problem::Unreachable, "no answer within 30 s"));
+            };
+            if let Some(answer) = self.sort(incoming, id) {
+                return answer.and_then(shaped);
+            }
+        }
+    }
+
+    /// Follows events of these types, all if none is named, from `since` or from now.
+    pub(crate) fn subscribe(
+        &mut self,
+        since: Option<String>,
+        types: &[EventKind],
+    ) -> Result<SubscribeReply, Failure> {
+        self.call(&Request::Subscribe(SubscribeParams { since, types: types.to_vec() }))
+    }
+
+    /// The next event as the node wrote it, whatever its type; `None` when `deadline` passes first.
+    pub(crate) fn next_event_raw(&mut self, deadline: Option<Instant>) -> Result<Option<Value>, Failure> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            match self.read_incoming(deadline)? {
+                // An answer to a call that was given up.
+                Some(incoming) => drop(self.sort(incoming, 0)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next event of a type known here; `None` when `deadline` passes first.
+    pub(crate) fn next_event(&mut self, deadline: Option<Instant>) -> Result<Option<Event>, Failure> {
+        while let Some(raw) = self.next_event_raw(deadline)? {
+            if let Ok(event) = serde_json::from_value(raw) {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An answer to `id`, or nothing: an event is kept for later.
+    fn sort(&mut self, incoming: Incoming, id: u64) -> Option<Result<Value, Failure>> {
+        if let Some(event) = incoming.params {
+            self.events.push_back(event);
+            return None;
+        }
+        // The node answers null where it could not read the id.
+        if incoming.id.is_some_and(|answered| answered != id) {
+            return None;
+        }
+        Some(match incoming.error {
+            Some(error) => Err(error.into()),
+            None => Ok(incoming.result.unwrap_or(Value::Null)),
+        })
+    }
+
+    fn read_incoming(&mut self, deadline: Option<Instant>) -> Result<Option<Incoming>, Failure> {
+        let line = self.read_line(deadline)?;
+        line.map(|line| serde_json::from_slice(&line).map_err(|_error| nonsense())).transpose()
+    }
+
+    fn read_line(&mut self, deadline: Option<Instant>) -> Result<Option<Vec<u8>>, Failure> {
+        loop {
+            let unseen = self.buffer.get(self.scanned..).unwrap_or_default();
+            if let Some(at) = unseen.iter().position(|byte| *byte == b'\n') {
+                let rest = self.buffer.split_off(self.scanned + at + 1);
+                self.scanned = 0;
+                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            }
+            self.scanned = self.buffer.len();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(None);
+            }
+            self.stream.set_read_timeout(left).map_err(|error| unreachable(&error))?;
+            let mut chunk = [0; 16 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(Failure::with(Problem::Unreachable, "it closed the connection")),
+                Ok(bytes) => self.buffer.extend_from_slice(chunk.get(..bytes).unwrap_or_default()),
+                Err(error) if is_patience_over(&error) => {}
+                Err(error) => return Err(unreachable(&error)),
+            }
+        }
+    }
+}
+
+/// No socket, or one that a killed node left behind.
+fn is_nobody_there(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory)
+}
+
+/// The read timed out; whether that matters, the deadline says.
+fn is_patience_over(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// The line of a request, its line break included.
+pub(crate) fn line_of(id: u64, request: &Request) -> Result<String, Failure> {
+    let call = Call { jsonrpc: "2.0", id, request };
+    let line =
+        serde_json::to_string(&call).map_err(|error| Failure::with(Problem::Client, error.to_string()))?;
+    Ok(line + "\n")
+}
+
+/// The answer in one line, for `murmeshd offline`.
+pub(crate) fn answer_of<T: DeserializeOwned>(line: &str) -> Result<T, Failure> {
+    let incoming: Incoming = serde_json::from_str(line).map_err(|_error| nonsense())?;
+    match incoming.error {
+        Some(error) => Err(error.into()),
+        None => shaped(incoming.result.unwrap_or(Value::Null)),
+    }
+}
+
+fn shaped<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|_error| nonsense())
+}
+
+fn nonsense() -> Failure {
+    Failure::with(Problem::Unreachable, "its answer makes no sense to this version")
+}
+
+fn unreachable(error: &io::Error) -> Failure {
+    Failure::with(Problem::Unreachable, error.to_string())
+}
+
+/// What this client calls itself.
+const CLIENT_NAME: &str = concat!("murmesh/", env!("CARGO_PKG_VERSION"));

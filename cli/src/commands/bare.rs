@@ -1,0 +1,69 @@
+//! Bare `murmesh`: where one stands and what to type next.
+
+use murmesh_protocol::control::{NoParams, Request, StatusReply};
+use serde::Serialize;
+
+use super::Outcome;
+use crate::context::Context;
+use crate::error::exit;
+use crate::text::one_line;
+use crate::words::count;
+
+#[derive(Serialize)]
+struct Stopped {
+    state: &'static str,
+}
+
+pub(super) fn run(context: &Context<'_>) -> Outcome {
+    let Some(mut client) = context.running()? else {
+        let known = context.data_dir.is_dir();
+        let same = context.same_directory();
+        context.output.answer(&Stopped { state: "stopped" }, || {
+            if known {
+                format!("no node is running\n\n  murmesh up{same}       start it\n  murmesh help{same}     all commands")
+            } else {
+                first_steps(same)
+            }
+        })?;
+        return Ok(exit::DONE);
+    };
+    let status: StatusReply = client.call(&Request::Status(NoParams {}))?;
+    context.output.answer(&status, || summary(&status, context.same_directory()))?;
+    Ok(exit::DONE)
+}
+
+fn first_steps(same: &str) -> String {
+    format!(
+        "murmesh: messages from machine to machine, with no server in the middle\n\n  \
+         murmesh init --name NICK{same}     make an account: no number, no mail address\n  \
+         murmesh invite --qr{same}          let somebody add you\n  \
+         murmesh add{same}                  add somebody by their ticket\n  \
+         murmesh send WHO \"hello\"{same}     send\n  \
+         murmesh help{same}                 all commands"
+    )
+}
+
+fn summary(status: &StatusReply, same: &str) -> String {
+    let Some(account) = &status.account else {
+        return format!(
+            "a node without an account: it keeps mail for others ({})\n\n  murmesh init{same}     make an account",
+            count(status.custody.envelopes, "envelope")
+        );
+    };
+    let waiting = status.outbox.queued + status.outbox.held;
+    let next = match (status.contacts, status.unread) {
+        (_, 1..) => format!("murmesh read --unread{same}"),
+        (0, _) => format!("murmesh invite --qr{same}"),
+        _ => format!("murmesh help{same}"),
+    };
+    format!(
+        "{} {}\n{}, {}, {} unread, {} on the way; {}\n\n  {next}",
+        one_line(&account.name),
+        account.account,
+        count(status.contacts, "contact"),
+        count(status.peers.connected, "peer"),
+        status.unread,
+        count(waiting, "message"),
+        if status.health.ok { "all is well" } else { "there is something to do: murmesh status" },
+    )
+}

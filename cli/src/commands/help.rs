@@ -1,0 +1,45 @@
+//! `help [COMMAND|CODE]`.
+
+use clap::builder::StyledStr;
+use clap::{Command, CommandFactory};
+
+use super::Outcome;
+use crate::args::Args;
+use crate::error::{Entry, Failure, Problem, entry_of_code, exit};
+use crate::output::Output;
+
+pub(super) fn run(output: &Output, topic: &[String]) -> Outcome {
+    if let [code] = topic
+        && let Some(entry) = entry_of_code(code)
+    {
+        return output.text_answer(&StyledStr::from(explain(entry)), exit::DONE);
+    }
+    let mut command = Args::command().color(output.clap_color());
+    command.build();
+    let mut found = &mut command;
+    for word in topic {
+        found = match find(found, word) {
+            Some(found) => found,
+            None => {
+                return Err(Failure::with(Problem::Usage, format!("no command or error code \"{word}\"")));
+            }
+        };
+    }
+    let help = found.render_long_help();
+    output.text_answer(&help, exit::DONE)
+}
+
+fn find<'a>(command: &'a mut Command, word: &str) -> Option<&'a mut Command> {
+    command.find_subcommand_mut(word)
+}
+
+fn explain(entry: &Entry) -> String {
+    format!(
+        "{} {}\n\n{}\n\nExit status {}. {}\n",
+        entry.code,
+        entry.name,
+        entry.explain,
+        entry.exit,
+        if entry.retryable { "The same command may work later." } else { "Trying again changes nothing." }
+    )
+}

@@ -1,0 +1,37 @@
+//! `init`.
+
+use murmesh_protocol::control::{InitParams, InitReply, Request};
+
+use super::Outcome;
+use crate::args::Init;
+use crate::context::Context;
+use crate::error::{Failure, Problem, exit};
+use crate::text::one_line;
+use crate::{ask, start};
+
+pub(super) fn run(context: &Context<'_>, args: Init) -> Outcome {
+    if args.passphrase_file.as_deref().is_some_and(|file| file.as_os_str() == "-") {
+        return Err(Failure::with(Problem::Usage, "init reads a passphrase from a file only"));
+    }
+    let name = match args.name {
+        Some(name) => name,
+        None => ask_name(context, args.non_interactive)?,
+    };
+    let request = Request::Init(InitParams { name: Some(name) });
+    let reply: InitReply = start::ask_anyway(context, &request, args.passphrase_file.as_deref())?;
+    context.output.talk(&format!("made the account of {}; its address:", one_line(&reply.name)));
+    context.output.answer(&reply, || reply.account.clone())?;
+    context.output.talk(&format!("next: murmesh invite --qr{}", context.same_directory()));
+    Ok(exit::DONE)
+}
+
+/// The login name, unless a person says otherwise.
+fn ask_name(context: &Context<'_>, non_interactive: bool) -> Result<String, Failure> {
+    let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let login = login.filter(|name| !name.is_empty()).unwrap_or_else(|| "me".to_owned());
+    if non_interactive || !ask::can_ask(context.no_input) {
+        return Ok(login);
+    }
+    let answer = ask::line(context.output, &format!("nickname, told to contacts [{}]: ", one_line(&login)))?;
+    Ok(answer.unwrap_or(login))
+}

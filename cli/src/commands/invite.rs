@@ -1,0 +1,37 @@
+//! `invite`: a ticket on standard output, what it is worth on standard error.
+
+use murmesh_protocol::control::{InviteParams, InviteReply, Request};
+
+use super::Outcome;
+use crate::args::Invite;
+use crate::context::Context;
+use crate::error::exit;
+use crate::qr::Code;
+use crate::words::{count, moment};
+
+pub(super) fn run(context: &Context<'_>, args: &Invite) -> Outcome {
+    let mut client = context.node_or_start()?;
+    let reply: InviteReply = client.call(&Request::Invite(InviteParams {
+        uses: args.uses,
+        expires_ms: args.expires,
+        no_address: args.no_address,
+    }))?;
+    let code = if args.qr { Some(Code::of(&reply.ticket)?) } else { None };
+    context.output.answer(&reply, || match &code {
+        Some(code) => format!("{}{}", code.half_blocks(false), reply.ticket),
+        None => reply.ticket.clone(),
+    })?;
+    let kept = match reply.kept_by {
+        0 => "stay reachable until it is used: nobody else keeps the invite".to_owned(),
+        peers => format!(
+            "you need not be online when it is used: {} keep it",
+            count(u64::from(peers), "other peer")
+        ),
+    };
+    context.output.talk(&format!(
+        "good until {} for {}; whoever has this ticket can add you\n{kept}",
+        moment(reply.expires),
+        count(u64::from(reply.uses), "use"),
+    ));
+    Ok(exit::DONE)
+}

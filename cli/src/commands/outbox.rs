@@ -1,0 +1,41 @@
+//! `outbox list`, `outbox show`.
+
+use murmesh_protocol::control::{MessageParams, NoParams, OutboxEntry, OutboxReply, Request};
+
+use super::Outcome;
+use crate::context::Context;
+use crate::error::exit;
+use crate::text::one_line;
+use crate::words::{day, moment, reason, short_message, state};
+
+pub(super) fn list(context: &Context<'_>) -> Outcome {
+    let reply: OutboxReply = context.node()?.call(&Request::Outbox(NoParams {}))?;
+    context.output.answer(&reply, || reply.messages.iter().map(|entry| line(entry) + "\n").collect())?;
+    if reply.messages.is_empty() {
+        context.output.talk("nothing is on the way: every message was delivered or has ended");
+    }
+    Ok(exit::DONE)
+}
+
+pub(super) fn show(context: &Context<'_>, id: String) -> Outcome {
+    let entry: OutboxEntry = context.node()?.call(&Request::OutboxShow(MessageParams { id }))?;
+    context.output.answer(&entry, || line(&entry))?;
+    context.output.talk(&format!("its story: murmesh why {}{}", entry.id, context.same_directory()));
+    Ok(exit::DONE)
+}
+
+/// `3f9a27c41d  bob  queued: kept here; goes when bob is seen; 3 attempts, next 14:05`.
+fn line(entry: &OutboxEntry) -> String {
+    let to = one_line(&entry.to);
+    let mut text = format!("{}  {to}  {}", short_message(&entry.id), state(entry.state));
+    if entry.custodians.held > 0 {
+        text += &format!(" by {} of {}", entry.custodians.held, entry.custodians.want);
+        text += &entry.custodians.until.map(|until| format!(", until {}", day(until))).unwrap_or_default();
+    }
+    text += &entry.reason.map(|why| format!(": {}", reason(why, &to))).unwrap_or_default();
+    if entry.attempts > 0 {
+        text += &format!("; {} attempts", entry.attempts);
+    }
+    text += &entry.next_try.map(|at| format!(", next {}", moment(at))).unwrap_or_default();
+    text
+}

@@ -1,0 +1,64 @@
+//! What every command needs: where the data is, how to reach the node, how to print.
+
+use std::env;
+use std::path::{Path, PathBuf, absolute};
+
+use crate::args::{Global, Up};
+use crate::client::Client;
+use crate::error::{Failure, Problem};
+use crate::output::Output;
+use crate::start;
+
+/// The surroundings of one command.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) output: &'a Output,
+    pub(crate) data_dir: PathBuf,
+    may_start: bool,
+    pub(crate) no_input: bool,
+}
+
+impl<'a> Context<'a> {
+    /// From the global flags and the environment.
+    pub(crate) fn new(global: &Global, output: &'a Output) -> Result<Context<'a>, Failure> {
+        let data_dir = global.data_dir.clone().or_else(default_data_dir);
+        let data_dir = data_dir.ok_or(Failure::new(Problem::NoDataDir))?;
+        let data_dir = absolute(&data_dir).map_err(|_error| Failure::new(Problem::NoDataDir))?;
+        Ok(Context { output, data_dir, may_start: !global.no_start, no_input: global.no_input })
+    }
+
+    /// The running node, if one runs.
+    pub(crate) fn running(&self) -> Result<Option<Client>, Failure> {
+        Client::connect(&self.data_dir)
+    }
+
+    /// The running node, which the command needs and does not start.
+    pub(crate) fn node(&self) -> Result<Client, Failure> {
+        self.running()?.ok_or(Failure::new(Problem::NotRunning))
+    }
+
+    /// The running node, or one started for the command unless `--no-start`.
+    pub(crate) fn node_or_start(&self) -> Result<Client, Failure> {
+        match self.running()? {
+            Some(client) => Ok(client),
+            None if !self.may_start => Err(Failure::new(Problem::NotRunning)),
+            None => {
+                self.output.talk("starting the node");
+                let passphrase_file = env::var_os("MURMESH_PASSPHRASE_FILE").map(PathBuf::from);
+                Ok(start::start(self, &Up { passphrase_file, ..Up::default() })?.client)
+            }
+        }
+    }
+
+    /// The flags that repeat this call's data directory, for commands shown to be typed.
+    pub(crate) fn same_directory(&self) -> &str {
+        self.output.hint_suffix()
+    }
+}
+
+/// `$XDG_DATA_HOME/murmesh`, else `~/.local/share/murmesh`.
+fn default_data_dir() -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(Path::new(".local/share"))))?;
+    Some(base.join("murmesh"))
+}

@@ -1,0 +1,239 @@
+//! Errors as people and bots meet them: a stable code, a name, words, a command to type next, and an
+//! exit status. The words are in [`table`]; this file looks them up and fills them in.
+
+use murmesh_protocol::control::{ControlError, ErrorName};
+use serde::Serialize;
+
+pub(crate) use self::table::{Entry, TABLE};
+
+mod table;
+
+/// Exit statuses: a contract with scripts.
+pub(crate) mod exit {
+    /// Done.
+    pub(crate) const DONE: u8 = 0;
+    /// Anything without a status of its own.
+    pub(crate) const OTHER: u8 = 1;
+    /// Usage, or a malformed ticket.
+    pub(crate) const USAGE: u8 = 2;
+    /// The node is not running, unreachable, or already running on this directory.
+    pub(crate) const NODE: u8 = 3;
+    /// No such contact, message or account.
+    pub(crate) const NOT_FOUND: u8 = 4;
+    /// Expired, used up, undeliverable.
+    pub(crate) const ENDED: u8 = 5;
+    /// Locked, wrong passphrase, no permission, database damaged or of a newer version.
+    pub(crate) const LOCKED: u8 = 7;
+    /// Refused: own ticket, already initialised, blocked, a quota, a full disk.
+    pub(crate) const REFUSED: u8 = 8;
+    /// Degraded: `status` found something to do.
+    pub(crate) const DEGRADED: u8 = 9;
+    /// A time-out passed.
+    pub(crate) const TIMED_OUT: u8 = 124;
+    /// Whoever read our output has gone: silent.
+    pub(crate) const PIPE_CLOSED: u8 = 141;
+}
+
+/// What went wrong: the node's errors, and those that only a client can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The node answered with it.
+    Node(ErrorName),
+    /// The command line is wrong.
+    Usage,
+    /// A file or standard input cannot be read.
+    Input,
+    /// A file or standard output cannot be written.
+    Output,
+    /// Standard output was closed by its reader.
+    PipeClosed,
+    /// A fault of this client.
+    Client,
+    /// `--timeout` passed.
+    TimedOut,
+    /// No node runs on the data directory.
+    NotRunning,
+    /// A node runs and does not answer, or its answers make no sense.
+    Unreachable,
+    /// `murmeshd` is not installed where it is looked for.
+    NoNodeBinary,
+    /// `murmeshd` did not come up in time.
+    StartTimedOut,
+    /// `murmeshd` ended while starting, without saying why.
+    NodeDied,
+    /// `murmeshd` could not be made to end.
+    NotStopped,
+    /// No data directory can be derived from the environment.
+    NoDataDir,
+    /// The message expired before it was delivered.
+    Expired,
+    /// The message was refused for good.
+    Refused,
+    /// The message cannot be sent.
+    Failed,
+}
+
+/// A problem and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Which.
+    pub(crate) problem: Problem,
+    /// What to fill into its words: a name, a path, a limit.
+    pub(crate) detail: Option<String>,
+    /// For bots: fields that stand beside `error` in the document, such as the id of the message that
+    /// is still queued.
+    pub(crate) beside: Option<serde_json::Value>,
+}
+
+impl Failure {
+    /// A problem without detail.
+    pub(crate) fn new(problem: Problem) -> Failure {
+        Failure { problem, detail: None, beside: None }
+    }
+
+    /// A problem with detail.
+    pub(crate) fn with(problem: Problem, detail: impl Into<String>) -> Failure {
+        Failure { problem, detail: Some(detail.into()), beside: None }
+    }
+
+    /// Adds what was reached in spite of it.
+    pub(crate) fn beside(mut self, reached: &impl Serialize) -> Failure {
+        self.beside = serde_json::to_value(reached).ok();
+        self
+    }
+
+    /// Its row of the table.
+    pub(crate) fn entry(&self) -> &'static Entry {
+        entry(self.problem)
+    }
+
+    /// What happened, in words.
+    pub(crate) fn message(&self) -> String {
+        fill(self.entry().words, self.detail.as_deref())
+    }
+
+    /// The command to type next; `global` repeats the `--data-dir` of this call, so that the hint can
+    /// be pasted.
+    pub(crate) fn hint(&self, global: &str) -> String {
+        let hint = fill(self.entry().hint, self.detail.as_deref());
+        if hint.contains("--data-dir") { hint } else { hint + global }
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Failure {
+        Failure { problem: Problem::Node(error.name), detail: error.detail, beside: None }
+    }
+}
+
+/// The row of a problem. A test proves that there is one for each.
+fn entry(problem: Problem) -> &'static Entry {
+    TABLE.iter().find(|entry| entry.problem == problem).unwrap_or(&table::UNKNOWN)
+}
+
+/// The row of a code like `E0203`, in any case.
+pub(crate) fn entry_of_code(code: &str) -> Option<&'static Entry> {
+    TABLE.iter().find(|entry| entry.code.eq_ignore_ascii_case(code))
+}
+
+/// Fills `{}`; a part in brackets goes when there is nothing to fill in.
+fn fill(template: &str, detail: Option<&str>) -> String {
+    let detail = detail.map(crate::text::one_line);
+    let text = match (template.split_once('['), &detail) {
+        (None, _) => template.to_owned(),
+        (Some(_), Some(_)) => template.replace(['[', ']'], ""),
+        (Some((before, rest)), None) => {
+            let after = rest.split_once(']').map_or("", |(_, after)| after);
+            format!("{before}{after}")
+        }
+    };
+    text.replace("{}", detail.as_deref().unwrap_or("it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Args;
+
+    const LOCAL: &[Problem] = &[
+        Problem::Usage,
+        Problem::Input,
+        Problem::Output,
+        Problem::PipeClosed,
+        Problem::Client,
+        Problem::TimedOut,
+        Problem::NotRunning,
+        Problem::Unreachable,
+        Problem::NoNodeBinary,
+        Problem::StartTimedOut,
+        Problem::NodeDied,
+        Problem::NotStopped,
+        Problem::NoDataDir,
+        Problem::Expired,
+        Problem::Refused,
+        Problem::Failed,
+    ];
+
+    #[test]
+    fn every_problem_has_exactly_one_row_with_codes_and_names_of_its_own() {
+        let all = ErrorName::ALL.iter().map(|name| Problem::Node(*name)).chain(LOCAL.iter().copied());
+        let all = all.collect::<Vec<_>>();
+        for problem in &all {
+            let rows = TABLE.iter().filter(|entry| entry.problem == *problem).count();
+            assert_eq!(rows, 1, "{problem:?}");
+        }
+        assert_eq!(TABLE.len(), all.len());
+        assert_eq!(TABLE.iter().map(|entry| entry.code).collect::<BTreeSet<_>>().len(), TABLE.len());
+        assert_eq!(TABLE.iter().map(|entry| entry.name).collect::<BTreeSet<_>>().len(), TABLE.len());
+    }
+
+    #[test]
+    fn names_of_the_node_are_those_of_the_protocol() {
+        for name in ErrorName::ALL {
+            let json = serde_json::to_value(name).unwrap();
+            assert_eq!(json, Failure::new(Problem::Node(*name)).entry().name);
+        }
+    }
+
+    #[test]
+    fn rows_are_in_style() {
+        for entry in TABLE {
+            assert!(entry.code.len() == 5 && entry.code.starts_with('E'), "{}", entry.code);
+            let first = entry.words.chars().next().unwrap();
+            assert!(!first.is_uppercase() && !entry.words.ends_with('.'), "{}", entry.words);
+            assert!(!entry.explain.is_empty() && entry.explain.ends_with('.'), "{}", entry.code);
+            for detail in [None, Some("zed\u{1b}")] {
+                let failure = Failure { detail: detail.map(str::to_owned), ..Failure::new(entry.problem) };
+                let text = failure.message() + &failure.hint("");
+                assert!(!text.contains(['{', '[', '\u{1b}']), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_hint_is_a_command_that_the_parser_takes() {
+        for entry in TABLE {
+            for detail in [None, Some("/tmp/a dir; rm"), Some("m-1"), Some("64")] {
+                let failure = Failure { detail: detail.map(str::to_owned), ..Failure::new(entry.problem) };
+                let hint = failure.hint(" --data-dir /tmp/d");
+                let words = hint.split(' ').collect::<Vec<_>>();
+                assert_eq!(words.first(), Some(&"murmesh"), "{hint}");
+                if let Err(error) = Args::try_parse_from(words)
+                    && error.use_stderr()
+                {
+                    panic!("{}: {hint}: {error}", entry.code);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_in_brackets_goes_without_detail() {
+        assert_eq!(fill("not a ticket[: {}]; nothing", Some("x")), "not a ticket: x; nothing");
+        assert_eq!(fill("not a ticket[: {}]; nothing", None), "not a ticket; nothing");
+    }
+}

@@ -1,0 +1,236 @@
+//! Starting and ending `murmeshd`, and asking it without a running node (`murmeshd offline`).
+
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, io};
+
+use clap::ValueEnum;
+use murmesh_protocol::control::files::{LOCK, LOG, STARTUP_ERROR};
+use murmesh_protocol::control::{ControlError, Done, NoParams, Request, StatusReply};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::de::DeserializeOwned;
+
+use crate::args::Up;
+use crate::client::{Client, answer_of, line_of};
+use crate::context::Context;
+use crate::error::{Failure, Problem};
+
+/// How long a start may take.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a node may take to end by itself.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often to look.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A node that is ready.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) client: Client,
+    pub(crate) status: StatusReply,
+}
+
+/// Starts a node in the background and waits until its listeners are bound.
+pub(crate) fn start(context: &Context<'_>, flags: &Up) -> Result<Started, Failure> {
+    let error_file = context.data_dir.join(STARTUP_ERROR);
+    // A reason of an earlier start must not be taken for one of this.
+    match fs::remove_file(&error_file) {
+        Ok(()) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+        Err(error) => {
+            return Err(Failure::with(Problem::Output, format!("{}: {error}", error_file.display())));
+        }
+    }
+    let mut command = murmeshd(context, flags)?;
+    command.arg("--detached").stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdin(if reads_stdin(flags) { Stdio::inherit() } else { Stdio::null() });
+    let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
+    let deadline = Instant::now() + START_PATIENCE;
+    loop {
+        if let Some(started) = ready(context, flags)? {
+            return Ok(started);
+        }
+        if has_ended(&mut child)? {
+            return on_early_end(context, flags, &error_file);
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::with(Problem::StartTimedOut, log_path(context)));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Becomes the node: returns only when that fails.
+pub(crate) fn become_node(context: &Context<'_>, flags: &Up) -> Failure {
+    match murmeshd(context, flags) {
+        Ok(mut command) => cannot_run(&command.exec()),
+        Err(failure) => failure,
+    }
+}
+
+/// The node answers and every listener has its address. One that does not answer yet may do so later.
+fn ready(context: &Context<'_>, flags: &Up) -> Result<Option<Started>, Failure> {
+    match look(context, flags) {
+        Err(failure) if failure.problem == Problem::Unreachable => Ok(None),
+        looked => looked,
+    }
+}
+
+fn look(context: &Context<'_>, flags: &Up) -> Result<Option<Started>, Failure> {
+    let Some(mut client) = context.running()? else {
+        return Ok(None);
+    };
+    let status: StatusReply = client.call(&Request::Status(NoParams {}))?;
+    let bound = status.listen.iter().filter(|address| address.contains("/p2p/")).count();
+    let ready = bound >= flags.listen.len().max(1) && bound == status.listen.len();
+    Ok(ready.then_some(Started { client, status }))
+}
+
+/// Two starts at once: the one that lost the lock is satisfied with the other's node.
+fn on_early_end(context: &Context<'_>, flags: &Up, error_file: &Path) -> Result<Started, Failure> {
+    if let Some(started) = ready(context, flags)? {
+        return Ok(started);
+    }
+    let told = fs::read_to_string(error_file).ok();
+    let error = told.and_then(|text| serde_json::from_str::<ControlError>(&text).ok());
+    Err(error.map_or_else(|| Failure::with(Problem::NodeDied, log_path(context)), Failure::from))
+}
+
+fn has_ended(child: &mut Child) -> Result<bool, Failure> {
+    child.try_wait().map(|status| status.is_some()).map_err(|error| cannot_run(&error))
+}
+
+fn log_path(context: &Context<'_>) -> String {
+    context.data_dir.join(LOG).display().to_string()
+}
+
+/// The command line of a node on this data directory.
+fn murmeshd(context: &Context<'_>, flags: &Up) -> Result<Command, Failure> {
+    let mut command = Command::new(find_murmeshd()?);
+    command.arg("--data-dir").arg(&context.data_dir);
+    for address in &flags.listen {
+        command.arg("--listen").arg(address);
+    }
+    for address in &flags.peer {
+        command.arg("--peer").arg(address);
+    }
+    if let Some(profile) = flags.profile.and_then(|profile| profile.to_possible_value()) {
+        command.arg("--profile").arg(profile.get_name());
+    }
+    if reads_stdin(flags) {
+        command.arg("--passphrase-file").arg("/dev/stdin");
+    } else if let Some(file) = &flags.passphrase_file {
+        command.arg("--passphrase-file").arg(file);
+    }
+    context.output.detail(&format!("running {command:?}"));
+    Ok(command)
+}
+
+fn reads_stdin(flags: &Up) -> bool {
+    flags.passphrase_file.as_deref() == Some(Path::new("-"))
+}
+
+/// Beside this program, then on PATH.
+fn find_murmeshd() -> Result<PathBuf, Failure> {
+    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("murmeshd")));
+    let on_path =
+        env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let on_path = on_path.into_iter().map(|dir| dir.join("murmeshd"));
+    beside.into_iter().chain(on_path).find(|path| path.is_file()).ok_or(Failure::new(Problem::NoNodeBinary))
+}
+
+fn cannot_run(error: &io::Error) -> Failure {
+    Failure::with(Problem::Client, format!("cannot run murmeshd: {error}"))
+}
+
+/// Asks the running node, or `murmeshd offline` if none runs.
+pub(crate) fn ask_anyway<T: DeserializeOwned>(
+    context: &Context<'_>,
+    request: &Request,
+    passphrase_file: Option<&Path>,
+) -> Result<T, Failure> {
+    if let Some(mut client) = context.running()? {
+        return client.call(request);
+    }
+    let mut command = Command::new(find_murmeshd()?);
+    command.arg("offline").arg("--data-dir").arg(&context.data_dir);
+    if let Some(file) = passphrase_file {
+        command.arg("--passphrase-file").arg(file);
+    }
+    context.output.detail(&format!("running {command:?}"));
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(|error| cannot_run(&error))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A node that ends before it reads has said why, or nothing: seen below.
+        let _early_end = stdin.write_all(line_of(1, request)?.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| cannot_run(&error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.lines().next() {
+        Some(line) => answer_of(line),
+        None => Err(Failure::new(Problem::NodeDied)),
+    }
+}
+
+/// Asks the node to end and waits until its lock is free; kills it after [`STOP_PATIENCE`].
+pub(crate) fn stop(context: &Context<'_>) -> Result<(), Failure> {
+    let lock = context.data_dir.join(LOCK);
+    match context.running() {
+        Ok(None) if is_free(&lock) => return Err(Failure::new(Problem::NotRunning)),
+        // It is starting, or stopping already: a signal makes sure of the latter.
+        Ok(None) => signal(&lock, Signal::TERM)?,
+        Ok(Some(mut client)) => {
+            // It may close the connection before it answers: what counts is that it ends.
+            let asked = client.call::<Done>(&Request::Stop(NoParams {}));
+            context.output.detail(&format!("asked process {} to stop: {}", client.pid(), asked.is_ok()));
+        }
+        // It holds the socket and answers nothing sensible.
+        Err(failure) if failure.problem == Problem::Unreachable => signal(&lock, Signal::TERM)?,
+        Err(failure) => return Err(failure),
+    }
+    if wait_until(STOP_PATIENCE, || is_free(&lock) && matches!(context.running(), Ok(None))) {
+        return Ok(());
+    }
+    signal(&lock, Signal::KILL)?;
+    if wait_until(STOP_PATIENCE, || is_free(&lock)) { Ok(()) } else { Err(Failure::new(Problem::NotStopped)) }
+}
+
+/// Signals the process that holds the lock of this directory; its id is in the file. Nobody else is
+/// signalled: whoever holds the lock is the node, and a free lock has an id of the past.
+fn signal(lock: &Path, signal: Signal) -> Result<(), Failure> {
+    let holder = fs::read_to_string(lock).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let Some(pid) = holder.and_then(Pid::from_raw).filter(|_| !is_free(lock)) else {
+        return if is_free(lock) { Ok(()) } else { Err(Failure::new(Problem::NotStopped)) };
+    };
+    kill_process(pid, signal)
+        .map_err(|error| Failure::with(Problem::NotStopped, io::Error::from(error).to_string()))
+}
+
+/// Nobody holds the lock: the node has ended, however it ended.
+fn is_free(lock: &Path) -> bool {
+    match File::open(lock).map(|file| file.try_lock()) {
+        Ok(Ok(())) => true,
+        Ok(Err(TryLockError::WouldBlock)) => false,
+        Ok(Err(TryLockError::Error(_))) => false,
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    while !done() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    true
+}

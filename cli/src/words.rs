@@ -1,0 +1,139 @@
+//! Times, durations and ids in words, for people. Local time zone; English short months.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp as Instant, ZonedDateTime};
+use murmesh_protocol::control::{MessageState, QueuedReason, Timestamp};
+use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Time};
+
+/// The time of this machine's clock.
+pub(crate) fn now() -> Timestamp {
+    let ms = Instant::now().as_millisecond();
+    Timestamp(Time(u64::try_from(ms).unwrap_or_default()))
+}
+
+fn local(at: Timestamp) -> ZonedDateTime {
+    let ms = i64::try_from(at.0.0).unwrap_or(i64::MAX);
+    Instant::from_millisecond(ms).unwrap_or(Instant::MAX).to_zoned_datetime(TimeZone::system())
+}
+
+/// `14:02` today, else `23 Nov 14:02`, with the year if it is another.
+pub(crate) fn moment(at: Timestamp) -> String {
+    dated(at, "%H:%M", " %H:%M")
+}
+
+/// `8 Dec`, with the year if it is another; `14:02` if it is today.
+pub(crate) fn day(at: Timestamp) -> String {
+    dated(at, "%H:%M", "")
+}
+
+/// `14:02:25.123`, with the day if it is not today.
+pub(crate) fn precise(at: Timestamp) -> String {
+    dated(at, "%H:%M:%S%.3f", " %H:%M:%S%.3f")
+}
+
+fn dated(at: Timestamp, today: &str, other_day: &str) -> String {
+    let (at, now) = (local(at), local(now()));
+    let format = if at.date() == now.date() {
+        today.to_owned()
+    } else if at.year() == now.year() {
+        format!("%-d %b{other_day}")
+    } else {
+        format!("%-d %b %Y{other_day}")
+    };
+    at.strftime(&format).to_string()
+}
+
+/// `84 ms`, `3.2 s`, `5 min`, `3 h 12 min`, `2 d 4 h`.
+pub(crate) fn span(ms: u64) -> String {
+    match ms {
+        0..SECOND_MS => format!("{ms} ms"),
+        SECOND_MS..MINUTE_MS => format!("{}.{} s", ms / SECOND_MS, ms % SECOND_MS / 100),
+        MINUTE_MS..HOUR_MS => format!("{} min", ms / MINUTE_MS),
+        HOUR_MS..DAY_MS => two(ms / HOUR_MS, "h", ms % HOUR_MS / MINUTE_MS, "min"),
+        _ => two(ms / DAY_MS, "d", ms % DAY_MS / HOUR_MS, "h"),
+    }
+}
+
+fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
+    }
+}
+
+/// `1 peer`, `3 peers`.
+pub(crate) fn count(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+/// `812 B`, `1.4 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        None => format!("{bytes} B"),
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
+    }
+}
+
+/// The end of a PeerId, which is what differs.
+pub(crate) fn short_peer(peer_id: &str) -> String {
+    let skipped = peer_id.chars().count().saturating_sub(8);
+    if skipped == 0 {
+        peer_id.to_owned()
+    } else {
+        format!("…{}", peer_id.chars().skip(skipped).collect::<String>())
+    }
+}
+
+/// The start of a message id: enough to name it.
+pub(crate) fn short_message(id: &str) -> String {
+    id.chars().take(10).collect()
+}
+
+/// The word of a state, the same on a terminal as in JSON.
+pub(crate) fn state(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Queued => "queued",
+        MessageState::Held => "held",
+        MessageState::Delivered => "delivered",
+        MessageState::Read => "read",
+        MessageState::Expired => "expired",
+        MessageState::Refused => "refused",
+        MessageState::Failed => "failed",
+    }
+}
+
+/// Why a message is still here, and what happens next.
+pub(crate) fn reason(reason: QueuedReason, to: &str) -> String {
+    match reason {
+        QueuedReason::Sending => "being sent".to_owned(),
+        QueuedReason::NobodyToKeepIt => format!("kept here; goes when {to} is seen"),
+        QueuedReason::TooFewCustodians => {
+            "too few peers answered that could keep it; trying again".to_owned()
+        }
+        QueuedReason::MailboxFull => format!("{to}'s mailbox is full today; trying again"),
+        QueuedReason::NotConnectedYet => format!("{to} has not answered the request yet; it goes then"),
+        QueuedReason::Offline => "kept here; this node has no network".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_at_most_two_units() {
+        for (ms, words) in [
+            (84, "84 ms"),
+            (3_250, "3.2 s"),
+            (5 * MINUTE_MS + 1, "5 min"),
+            (3 * HOUR_MS + 12 * MINUTE_MS, "3 h 12 min"),
+            (2 * DAY_MS, "2 d"),
+        ] {
+            assert_eq!(span(ms), words);
+        }
+        assert_eq!(size(1_450_000), "1.4 MB");
+        assert_eq!(short_peer("12D3KooWAbcdefgh"), "…Abcdefgh");
+    }
+}

@@ -1,0 +1,169 @@
+//! JSON-RPC 2.0: one line to a request, an answer to one line. Pure.
+
+use murmesh_protocol::control::API_VERSION;
+use murmesh_protocol::control::{ControlError, ErrorName, Event, HelloParams, HelloReply, Reply, Request};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Backend, bad_request};
+
+/// The line is not JSON.
+const PARSE_ERROR: i32 = -32_700;
+/// The line is JSON, not a request.
+const INVALID_REQUEST: i32 = -32_600;
+/// No such method.
+const METHOD_NOT_FOUND: i32 = -32_601;
+/// Wrong parameters.
+const INVALID_PARAMS: i32 = -32_602;
+/// The request was understood and refused: `data` says why.
+const APPLICATION_ERROR: i32 = -32_000;
+
+/// A request and the id its answer carries.
+#[derive(Debug, PartialEq)]
+pub(super) struct Call {
+    pub(super) id: Value,
+    pub(super) request: Request,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    jsonrpc: String,
+    #[serde(default)]
+    id: Value,
+    method: String,
+    #[serde(default)]
+    params: Option<Value>,
+}
+
+/// Reads a line. The error is the line to answer with.
+pub(super) fn parse(line: &str) -> Result<Call, String> {
+    let value: Value = serde_json::from_str(line)
+        .map_err(|error| failure(&Value::Null, PARSE_ERROR, &bad_request(error.to_string())))?;
+    if value.is_array() {
+        let error = bad_request("no batches: send one object a line");
+        return Err(failure(&Value::Null, INVALID_REQUEST, &error));
+    }
+    let envelope: Envelope = serde_json::from_value(value)
+        .map_err(|error| failure(&Value::Null, INVALID_REQUEST, &bad_request(error.to_string())))?;
+    let id = envelope.id;
+    if !(id.is_string() || id.is_i64() || id.is_u64()) {
+        let error = bad_request("id must be a string or a whole number");
+        return Err(failure(&Value::Null, INVALID_REQUEST, &error));
+    }
+    if envelope.jsonrpc != "2.0" {
+        return Err(failure(&id, INVALID_REQUEST, &bad_request("jsonrpc must be \"2.0\"")));
+    }
+    if !Request::METHODS.contains(&envelope.method.as_str()) {
+        return Err(failure(&id, METHOD_NOT_FOUND, &bad_request(format!("no method {}", envelope.method))));
+    }
+    let params = envelope.params.unwrap_or_else(|| json!({}));
+    match serde_json::from_value(json!({"method": envelope.method, "params": params})) {
+        Ok(request) => Ok(Call { id, request }),
+        Err(error) => Err(failure(&id, INVALID_PARAMS, &bad_request(error.to_string()))),
+    }
+}
+
+/// Answers `system.hello`.
+pub(super) fn hello(params: &HelloParams) -> Result<Reply, ControlError> {
+    if params.api > API_VERSION {
+        return Err(ControlError::with(ErrorName::NewerClient, API_VERSION.to_string()));
+    }
+    Ok(Reply::Hello(HelloReply {
+        api: API_VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+    }))
+}
+
+#[derive(Serialize)]
+struct Success<'a> {
+    jsonrpc: &'static str,
+    id: &'a Value,
+    result: &'a Reply,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    jsonrpc: &'static str,
+    id: &'a Value,
+    error: FailureBody<'a>,
+}
+
+#[derive(Serialize)]
+struct FailureBody<'a> {
+    code: i32,
+    message: Value,
+    data: &'a ControlError,
+}
+
+#[derive(Serialize)]
+struct Notification<'a> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: NotificationParams<'a>,
+}
+
+#[derive(Serialize)]
+struct NotificationParams<'a> {
+    subscription: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// The line of an answer, newline included.
+pub(super) fn answer(id: &Value, result: &Result<Reply, ControlError>) -> String {
+    match result {
+        Ok(reply) => to_line(&Success { jsonrpc: "2.0", id, result: reply }),
+        Err(error) => failure(id, APPLICATION_ERROR, error),
+    }
+}
+
+/// The line of an event.
+pub(super) fn notification(subscription: &str, event: &Event) -> String {
+    let params = NotificationParams { subscription, event };
+    to_line(&Notification { jsonrpc: "2.0", method: "event", params })
+}
+
+/// The answer to what is not even a line of text: too long, or not UTF-8. The connection ends with it.
+pub(super) fn unreadable(detail: &str) -> String {
+    failure(&Value::Null, PARSE_ERROR, &bad_request(detail))
+}
+
+/// The answer to a client beyond the bound, whatever it was about to ask.
+pub(super) fn crowded() -> String {
+    failure(&Value::Null, APPLICATION_ERROR, &ControlError::with(ErrorName::TooMany, "control clients"))
+}
+
+/// `message` is the name of the error: the words for people are the client's.
+fn failure(id: &Value, code: i32, error: &ControlError) -> String {
+    let message = serde_json::to_value(error.name).unwrap_or(Value::Null);
+    to_line(&Failure { jsonrpc: "2.0", id, error: FailureBody { code, message, data: error } })
+}
+
+fn to_line(value: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(value).unwrap_or_else(|error| {
+        tracing::error!(%error, "an answer has no JSON");
+        INTERNAL_LINE.to_owned()
+    });
+    line.push('\n');
+    line
+}
+
+const INTERNAL_LINE: &str =
+    r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"internal","data":{"name":"internal"}}}"#;
+
+/// Answers one line without a connection, for `murmeshd offline`: no `system.hello` is needed and events
+/// cannot be followed. The answer ends with a newline.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other method is the backend's")]
+pub async fn answer_line<B: Backend>(backend: &B, line: &str) -> String {
+    let Call { id, request } = match parse(line) {
+        Ok(call) => call,
+        Err(refusal) => return refusal,
+    };
+    let result = match request {
+        Request::Hello(params) => hello(&params),
+        Request::Subscribe(_) => Err(bad_request("there are no events offline")),
+        request => backend.call(request).await,
+    };
+    answer(&id, &result)
+}

@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# Seven real nodes on this machine, and what murmesh promises about them: no server, messages to people
+# who are away, dead machines in between. Ends with a table; the exit status is 1 if a promise was broken.
+#
+# Needs a Rust toolchain and a C compiler. Touches one temporary directory and loopback ports only.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+CUSTODIANS=(c1 c2 c3 c4 c5)
+AWAY=("are you there?" "the ferry leaves at nine" "I left the key with zoe")
+RESULTS=()
+BROKEN=0
+
+finish() {
+    local status=$?
+    trap - EXIT INT TERM
+    stop_all
+    if [ -n "$WORK" ]; then
+        if [ "$status" -eq 0 ]; then
+            rm -rf -- "$WORK"
+        else
+            say "logs are kept: $WORK/*/murmeshd.log" >&2
+        fi
+    fi
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+step() { printf '\n== %s\n' "$*"; }
+
+# show NAME ARGS...: what a person would type and see.
+show() {
+    local name=$1
+    shift
+    say "\$ murmesh $*        # on $name's machine"
+    murmesh "$name" "$@" 2>&1 | sed 's/^/  /' || true
+}
+
+# promise TEXT COMMAND...: runs the command and writes down whether the promise was kept.
+promise() {
+    local text=$1
+    shift
+    if "$@"; then
+        RESULTS+=("kept    $text")
+        say "  kept: $text"
+    else
+        RESULTS+=("BROKEN  $text")
+        BROKEN=1
+        say "  BROKEN: $text"
+    fi
+}
+
+# An account, if it shall have one, and a node.
+bring_up() {
+    local name=$1 document
+    shift
+    STARTED+=("$name")
+    if ! document=$(start "$name" "$@"); then
+        say "$name did not start: $document" >&2
+        exit 1
+    fi
+    field pid <<<"$document" >"$WORK/$name.pid"
+    first_address <<<"$document" >"$WORK/$name.address"
+    say "  $name: process $(cat "$WORK/$name.pid"), $(cat "$WORK/$name.address")"
+}
+
+# ---- What the promises check ---------------------------------------------------------------------
+
+seven_run() {
+    local name running=0
+    for name in "${STARTED[@]}"; do
+        # Status 9 is a node that runs and has something to say.
+        murmesh "$name" status --json >"$WORK/status" || [ "$?" -eq 9 ] || continue
+        [ "$(field state <"$WORK/status")" != running ] || running=$((running + 1))
+    done
+    [ "$running" -ge 7 ]
+}
+
+connected() {
+    murmesh "$1" contact show "$2" --json >"$WORK/contact" || return 1
+    [ "$(field state <"$WORK/contact")" = connected ]
+}
+
+introduce() {
+    murmesh alice invite --json | field ticket >"$WORK/ticket"
+    murmesh bob add - --wait connected --timeout 20s --json <"$WORK/ticket" >"$WORK/added" || return 1
+    until_ok 10 connected alice bob
+}
+
+# Sends and waits for the recipient's own word; tells how long it took.
+delivered_online() {
+    murmesh "$1" send "$2" "$3" --wait delivered --timeout 15s --json >"$WORK/sent" || return 1
+    say "  delivered to $2 in $(field after_ms <"$WORK/sent") ms ($(field path <"$WORK/sent"))"
+    [ "$(murmesh "$2" read "$1" --json | count "\"text\":\"$3\"")" = 1 ]
+}
+
+# The states of all messages sent while bob was away.
+send_while_away() {
+    local text
+    : >"$WORK/ids"
+    for text in "${AWAY[@]}"; do
+        if ! murmesh alice send bob "$text" --wait held --timeout 20s --json >"$WORK/sent"; then
+            say "  \"$text\" is only $(field state <"$WORK/sent")"
+            field id <"$WORK/sent" >>"$WORK/ids"
+            return 1
+        fi
+        field id <"$WORK/sent" >>"$WORK/ids"
+        say "  \"$text\": held by $(field held <"$WORK/sent") of $(field want <"$WORK/sent")"
+    done
+}
+
+all_with_bob() {
+    local text
+    murmesh bob read alice --limit 1000 --json >"$WORK/read" || return 1
+    for text in "${AWAY[@]}"; do
+        [ "$(count "\"text\":\"$text\"" <"$WORK/read")" -ge 1 ] || return 1
+    done
+}
+
+arrive_within_ten_seconds() {
+    local started took
+    started=$(now_ms)
+    until_ok 30 all_with_bob || return 1
+    took=$(($(now_ms) - started))
+    say "  all ${#AWAY[@]} are with bob, $took ms after his node was up"
+    [ "$took" -le 10000 ]
+}
+
+each_once() {
+    local text
+    murmesh bob read alice --limit 1000 --json >"$WORK/read" || return 1
+    for text in "hello bob" "${AWAY[@]}"; do
+        [ "$(count "\"text\":\"$text\"" <"$WORK/read")" = 1 ] || return 1
+    done
+}
+
+all_delivered() {
+    local id
+    while read -r id; do
+        case $(murmesh alice why "$id" --json | field state) in
+            delivered | read) ;;
+            *) return 1 ;;
+        esac
+    done <"$WORK/ids"
+    [ -s "$WORK/ids" ]
+}
+
+custodians_keep_no_clear_text() {
+    local name text
+    for name in "${CUSTODIANS[@]}"; do
+        for text in "${AWAY[@]}"; do
+            ! grep -r -q -F -e "$text" "$WORK/$name" || return 1
+        done
+    done
+}
+
+# ---- The story -----------------------------------------------------------------------------------
+
+build
+make_work
+
+step "five nodes that belong to nobody in particular; they keep mail for others"
+bring_up c1
+FIRST=$(cat "$WORK/c1.address")
+for name in c2 c3 c4 c5; do
+    bring_up "$name" --peer "$FIRST"
+done
+
+step "alice and bob, each on a machine of their own; bob knows no address at all"
+murmesh alice --quiet init --name alice >/dev/null
+murmesh bob --quiet init --name bob >/dev/null
+bring_up alice --peer "$FIRST"
+bring_up bob
+promise "seven nodes run, none of them a server" seven_run
+
+step "alice makes a ticket, bob types it in"
+promise "a ticket is all that is needed to be connected" introduce
+show alice contact list
+
+step "both are online"
+promise "a message reaches bob" delivered_online alice bob "hello bob"
+promise "and one reaches alice" delivered_online bob alice "hello alice"
+
+step "bob closes his laptop; alice writes to him"
+murmesh bob down --quiet >/dev/null
+promise "messages to somebody who is away are held by others" send_while_away
+show alice outbox list
+
+step "alice leaves too, and two of the five die: one by kill -9"
+murmesh alice down --quiet >/dev/null
+kill -9 "$(cat "$WORK/c2.pid")"
+murmesh c3 down --quiet >/dev/null
+
+step "bob opens his laptop"
+bring_up bob
+promise "all arrive within 10 s although the sender and two custodians are gone" arrive_within_ten_seconds
+show bob read alice
+promise "each message arrived exactly once" each_once
+
+step "alice comes back"
+bring_up alice --peer "$FIRST"
+promise "she learns that they were delivered" until_ok 20 all_delivered
+show alice why "$(head -n 1 "$WORK/ids")"
+
+promise "no custodian's disk holds a text in clear" custodians_keep_no_clear_text
+
+step "promises"
+printf '  %s\n' "${RESULTS[@]}"
+[ "$BROKEN" -eq 0 ] || exit 1
+say ""
+say "seven nodes, no server; took $SECONDS s with the build"
