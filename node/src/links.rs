@@ -11,6 +11,8 @@ use murmesh_protocol::messenger::io::{self as messenger, PeerFacts, PeerFault, Q
 use murmesh_protocol::route::Machine;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::control::Backlog;
+
 /// Messages that wait for one machine.
 pub const MACHINE_QUEUE: usize = 1_024;
 /// Batches that wait for the runner.
@@ -32,6 +34,8 @@ pub enum ToMessenger {
     Input(messenger::Input),
     /// A client asks.
     Command(Request, oneshot::Sender<Answer>),
+    /// A client that fell behind reads kept events again: after a cursor, at most so many.
+    Events(u64, u32, oneshot::Sender<Result<Backlog, ControlError>>),
     /// Commit, flush, end.
     Stop,
 }

@@ -56,6 +56,8 @@ pub struct NetworkConfig {
 /// The network's part of `node.status`.
 #[derive(Clone, Debug)]
 pub struct NetworkStatus {
+    /// Own PeerId.
+    pub peer_id: String,
     /// Bound addresses with `/p2p`, in the order of the configuration.
     pub listen: Vec<String>,
     /// Own role.
@@ -124,7 +126,8 @@ fn listen(swarm: &mut Swarm<NodeBehaviour>, addresses: &[Multiaddr]) -> Result<V
             Ok(id) => listeners.push(id),
             // A machine without IPv6 is no reason not to start.
             Err(error) => {
-                tracing::warn!(%address, %error, "cannot listen");
+                tracing::debug!(%address, "cannot listen");
+                tracing::warn!(%error, "a listener cannot be bound");
                 failed = Some(StartError::Listen { address: address.clone(), reason: error.to_string() });
                 listeners.push(ListenerId::next());
             }

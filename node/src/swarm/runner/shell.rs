@@ -155,7 +155,7 @@ impl Runner {
     }
 
     pub(super) fn on_listening(&mut self, listener: ListenerId, address: Multiaddr) {
-        tracing::info!(%address, "listening");
+        tracing::debug!(%address, "listening");
         let index = self.config.listeners.iter().position(|id| *id == listener).unwrap_or(usize::MAX);
         self.reach.on_listening(index, address);
     }
@@ -194,6 +194,7 @@ impl Runner {
         let peer_id = self.swarm.local_peer_id();
         let candidates = self.peers.candidates(clock::now(), |peer| self.is_up(peer));
         NetworkStatus {
+            peer_id: peer_id.to_string(),
             listen: self.reach.listen().map(|address| format!("{address}/p2p/{peer_id}")).collect(),
             role: self.reach.role(Instant::now()),
             connected: self.up().len(),
