@@ -116,7 +116,8 @@ impl Failure {
     /// be pasted.
     pub(crate) fn hint(&self, global: &str) -> String {
         let hint = fill(self.entry().hint, self.detail.as_deref());
-        if hint.contains("--data-dir") { hint } else { hint + global }
+        let elsewhere = ["--data-dir", "murmesh help", "--version"].iter().any(|part| hint.contains(part));
+        if elsewhere { hint } else { hint + global }
     }
 }
 

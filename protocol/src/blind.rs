@@ -3,7 +3,7 @@
 //! The arithmetic is that of Tor's v3 onion services. Two things differ: the factor is hashed from
 //! our own label, and the nonce prefix depends on the factor. Tor's does not; there, signing one
 //! message for two days would repeat the nonce under two keys whose ratio is public, which gives
-//! away the base key. SPEC §3.
+//! away the base key. SPEC §3.3.
 
 use core::fmt;
 
@@ -40,7 +40,7 @@ pub fn verify_address(address: &Address, message: &[u8], signature: &[u8; 64]) -
     verify(&address.0, message, signature).is_ok()
 }
 
-/// The address of `public_key` on `day`; `extra` is known to those meant to compute it (SPEC §3.2).
+/// The address of `public_key` on `day`; `extra` is known to those meant to compute it (SPEC §3.3).
 ///
 /// # Errors
 /// The key is not usable.

@@ -34,9 +34,9 @@ labels! {
     MAILBOX_SECRET = b"murmesh/1 mailbox-secret";
     /// HKDF info: seed of an invite's address pair (SPEC §3.3).
     INVITE_SEED = b"murmesh/1 invite-seed";
-    /// Hash: blinding factor (SPEC §3.2).
+    /// Hash: blinding factor (SPEC §3.3).
     BLIND = b"murmesh/1 blind-factor";
-    /// Hash: nonce prefix of a blinded signer (SPEC §3.2).
+    /// Hash: nonce prefix of a blinded signer (SPEC §3.3).
     BLIND_NONCE = b"murmesh/1 blind-nonce";
     /// Extra input of the whereabouts address (SPEC §3.3).
     WHERE = b"where";
@@ -52,6 +52,10 @@ labels! {
     PROLOGUE_EPOCH = b"murmesh/1 N ";
     /// HKDF info: psk0 of the first message (SPEC §5.2).
     FIRST_PSK = b"murmesh/1 first-psk";
+    /// HKDF info: the first key of epoch 0 bound to both device keys (SPEC §5.3).
+    FIRST_K1 = b"murmesh/1 bound-k1";
+    /// HKDF info: the second key of epoch 0 bound to both device keys (SPEC §5.3).
+    FIRST_K2 = b"murmesh/1 bound-k2";
     /// Hash: the name of a first message (SPEC §5.2).
     FIRST_NAME = b"murmesh/1 first-name";
     /// HKDF info: chain key (SPEC §5.3).

@@ -160,3 +160,5 @@ pub const RECEIPT_GATHER_MS: u64 = 300;
 pub const UNDECRYPTABLE_MAX: usize = 5;
 /// Runs (installations) of one contact whose numbers are remembered; the oldest goes first.
 pub const RUNS_PER_CONTACT_MAX: usize = 8;
+/// First repetition of an introduction that custodians hold; doubled up to `RETRY_MS_MAX`.
+pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;

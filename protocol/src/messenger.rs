@@ -321,7 +321,7 @@ impl Messenger {
                 Ok(())
             }
             Frame::Records { address, records } => self.on_records(step, peer, address, &records),
-            Frame::DirectProof { proof } => self.on_direct_proof(step, peer, &proof),
+            Frame::DirectProof { proof, want } => self.on_direct_proof(step, peer, &proof, want),
             Frame::Direct { inner } => self.on_direct(step, peer, &inner),
             Frame::Hello(_)
             | Frame::Deposit { .. }

@@ -39,7 +39,10 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
     let AddReply { contact, account, state, known } = reply;
     let mut added = Added { contact, account, state, known };
     if let Some(patience) = patience {
-        wait_connected(&mut client, &mut added, Instant::now() + patience)?;
+        context.output.progress(&format!("asked {}; waiting for an answer", one_line(&added.contact)));
+        let waited = wait_connected(&mut client, &mut added, Instant::now() + patience);
+        context.output.progress("");
+        waited?;
     }
     if args.wait == Some(AddWait::Connected) && added.state != ContactState::Connected {
         let detail = "the other side has not answered yet";

@@ -20,7 +20,9 @@ pub(super) fn run(context: &Context<'_>) -> Outcome {
         let same = context.same_directory();
         context.output.answer(&Stopped { state: "stopped" }, || {
             if known {
-                format!("no node is running\n\n  murmesh up{same}       start it\n  murmesh help{same}     all commands")
+                format!(
+                    "no node is running\n\n  murmesh up{same}     start it\n  murmesh help   all commands"
+                )
             } else {
                 first_steps(same)
             }
@@ -39,7 +41,7 @@ fn first_steps(same: &str) -> String {
          murmesh invite --qr{same}          let somebody add you\n  \
          murmesh add{same}                  add somebody by their ticket\n  \
          murmesh send WHO \"hello\"{same}     send\n  \
-         murmesh help{same}                 all commands"
+         murmesh help                     all commands"
     )
 }
 
@@ -54,7 +56,7 @@ fn summary(status: &StatusReply, same: &str) -> String {
     let next = match (status.contacts, status.unread) {
         (_, 1..) => format!("murmesh read --unread{same}"),
         (0, _) => format!("murmesh invite --qr{same}"),
-        _ => format!("murmesh help{same}"),
+        _ => "murmesh help".to_owned(),
     };
     format!(
         "{} {}\n{}, {}, {} unread, {} on the way; {}\n\n  {next}",

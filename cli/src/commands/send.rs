@@ -129,13 +129,7 @@ fn wait_for_person(context: &Context<'_>, client: &mut Client, sent: &mut Sent) 
     let deadline = Instant::now() + PATIENCE_OF_PEOPLE;
     let mut online = true;
     while sent.state < MessageState::Delivered && (online || sent.state < MessageState::Held) {
-        let copies = sent.custodians;
-        context.output.progress(&format!(
-            "{} ({} of {} keep it)",
-            state(sent.state),
-            copies.held,
-            copies.want
-        ));
+        context.output.progress(&progress(sent));
         if !take_event(client, sent, deadline)? {
             break;
         }
@@ -145,6 +139,13 @@ fn wait_for_person(context: &Context<'_>, client: &mut Client, sent: &mut Sent) 
     }
     context.output.progress("");
     Ok(())
+}
+
+fn progress(sent: &Sent) -> String {
+    match sent.custodians {
+        Custodians { held: 0, .. } => state(sent.state).to_owned(),
+        Custodians { held, want, .. } => format!("{}, held by {held} of {want}", state(sent.state)),
+    }
 }
 
 fn ask_online(client: &mut Client, sent: &mut Sent) -> Result<bool, Failure> {

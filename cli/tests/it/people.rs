@@ -19,7 +19,7 @@ murmesh: messages from machine to machine, with no server in the middle
   murmesh invite --qr          let somebody add you
   murmesh add                  add somebody by their ticket
   murmesh send WHO "hello"     send
-  murmesh help                 all commands
+  murmesh help                     all commands
 --
 
 "#]]
@@ -31,8 +31,8 @@ murmesh: messages from machine to machine, with no server in the middle
 exit 0
 no node is running
 
-  murmesh up       start it
-  murmesh help     all commands
+  murmesh up     start it
+  murmesh help   all commands
 --
 
 "#]]

@@ -29,6 +29,9 @@ fn fake_murmeshd() {
     let mut lock = fs::File::create(dir.join("lock")).unwrap();
     lock.try_lock().unwrap();
     std::io::Write::write_all(&mut lock, format!("{}\n", std::process::id()).as_bytes()).unwrap();
+    while dir.join("starting").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let deaf = dir.join("deaf").exists();
     let mut script = BTreeMap::new();
     let hello = json!({"api": 1, "version": "0.1.0", "pid": std::process::id()});
@@ -100,6 +103,25 @@ fn a_command_that_needs_a_node_starts_one_and_down_kills_one_that_is_deaf() {
     assert!(sent.stderr.contains("not canned: message.send"), "the node was asked: {}", sent.all());
     let down = run(&murmesh, dir.path(), "down");
     assert_eq!((down.status, down.stdout.as_str()), (0, "stopped\n"), "{}", down.all());
+}
+
+#[test]
+fn down_ends_a_node_that_is_still_starting() {
+    let (install, murmesh) = install(&script_of_a_node());
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("starting"), "").unwrap();
+    let mut node = std::process::Command::new(install.path().join("murmeshd"))
+        .arg("--data-dir")
+        .arg(dir.path())
+        .spawn()
+        .unwrap();
+    let has_lock = || fs::read_to_string(dir.path().join("lock")).is_ok_and(|pid| pid.ends_with('\n'));
+    while !has_lock() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let down = run(&murmesh, dir.path(), "down");
+    assert_eq!((down.status, down.stdout.as_str()), (0, "stopped\n"), "{}", down.all());
+    node.wait().unwrap();
 }
 
 #[test]

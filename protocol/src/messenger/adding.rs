@@ -205,7 +205,9 @@ impl Messenger {
             Found::Ended => self.give_up(step, account),
             Found::Open(keys) => {
                 let (manifest, bundle) = *keys;
-                if !self.begin_session(step, account, &manifest, &bundle, Some(token))? {
+                // They may have begun one with us meanwhile: then that is the session.
+                let met = self.contacts.get(account).is_some_and(|contact| contact.preferred.is_some());
+                if !met && !self.begin_session(step, account, &manifest, &bundle, Some(token))? {
                     return Ok(());
                 }
                 if let Some(adding) = self.adding.get_mut(account) {

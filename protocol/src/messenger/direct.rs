@@ -62,7 +62,8 @@ impl Messenger {
             &facts.our_challenge,
             &facts.their_challenge,
         );
-        self.send(*peer, Frame::DirectProof { proof });
+        let want = !self.direct.proven.contains_key(peer);
+        self.send(*peer, Frame::DirectProof { proof, want });
     }
 
     pub(crate) fn on_direct_proof(
@@ -70,9 +71,15 @@ impl Messenger {
         step: &mut Step<'_>,
         peer: PeerId,
         proof: &[u8; 32],
+        want: bool,
     ) -> Result<(), StoreError> {
         let Some(facts) = self.peers.get(&peer).copied() else { return Ok(()) };
-        if self.direct.proven.contains_key(&peer) {
+        if let Some(account) = self.direct.proven.get(&peer).copied() {
+            if want {
+                // It could not check what we said before: say it again, and what went with it.
+                self.prove_directly(&peer);
+                self.owe_receipt(step, &account)?;
+            }
             return Ok(());
         }
         let tried = self.direct.tried.entry(peer).or_default();
@@ -88,8 +95,9 @@ impl Messenger {
             contact.seen_at = Some(step.now);
             rows::save(step.store, contact)?;
         }
-        // They may have connected before they knew that we are here: prove ourselves (again).
-        self.prove_directly(&peer);
+        if want {
+            self.prove_directly(&peer);
+        }
         self.send_all_directly(step, &account)?;
         self.wake(step, &account)
     }
@@ -112,7 +120,11 @@ impl Messenger {
         peer: PeerId,
         inner: &[u8],
     ) -> Result<(), StoreError> {
-        let Some(account) = self.direct.proven.get(&peer).copied() else { return Ok(()) };
+        let Some(account) = self.direct.proven.get(&peer).copied() else {
+            // They take us for proven: ask for their proof, if they can be a contact's device at all.
+            self.prove_directly(&peer);
+            return Ok(());
+        };
         match self.on_later(step, inner, None)? {
             Outcome::Opened | Outcome::Duplicate => Ok(()),
             Outcome::Unknown | Outcome::Refused => {

@@ -13,8 +13,8 @@ use crate::blind::{contact_address, request_address};
 use crate::control::{EventBody, MessageState, Path, QueuedReason};
 use crate::id::{AccountId, Address, EnvelopeId, MessageId, PeerId};
 use crate::limits::{
-    DIAL_PAUSE_MS, DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, REDEPOSIT_DAYS, RETRY_MS_MAX,
-    RETRY_MS_MIN,
+    DIAL_PAUSE_MS, DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, INTRODUCTION_MS, REDEPOSIT_DAYS,
+    RETRY_MS_MAX, RETRY_MS_MIN,
 };
 use crate::placement::Region;
 use crate::store::StoreError;
@@ -112,7 +112,9 @@ impl Messenger {
                 entry.attempt = Attempt::Dialing(until);
             }
             self.timers.set(until, Timer::Entry(id));
-            if !self.peers.contains_key(&peer) {
+            if self.peers.contains_key(&peer) {
+                self.prove_directly(&peer);
+            } else {
                 self.outputs.push_back(Output::Connect(peer, addresses));
             }
             return Ok(());
@@ -275,7 +277,7 @@ impl Messenger {
 
     fn find_mailbox(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
         let Some(entry) = self.entry(&id) else { return Ok(()) };
-        let due = redeposit_at(&entry.row);
+        let due = if entry.is_text() { redeposit_at(&entry.row) } else { entry.next_try.unwrap_or(step.now) };
         if entry.row.state == MessageState::Held && due > step.now {
             // Enough copies are out; only the direct way was tried in between.
             entry.attempt = Attempt::Idle;
@@ -400,11 +402,9 @@ impl Messenger {
         self.outbox.by_envelope.remove(&deposited.envelope);
         entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
         if standing.is_good() || entry.row.state == MessageState::Held {
-            while redeposit_at(&entry.row) <= step.now && redeposit_at(&entry.row) < entry.row.expires {
-                entry.row.redeposits += 1;
-            }
-            entry.next_try = Some(redeposit_at(&entry.row));
-            self.timers.set(redeposit_at(&entry.row), Timer::Entry(id));
+            let next = after_held(&mut entry.row, step.now);
+            entry.next_try = Some(next);
+            self.timers.set(next, Timer::Entry(id));
             return rows::save(step.store, &entry.row);
         }
         let pause = backoff(entry.row.attempts, step);
@@ -589,6 +589,19 @@ impl Messenger {
 fn redeposit_at(row: &OutboxRow) -> Time {
     let next = REDEPOSIT_DAYS.get(usize::from(row.redeposits));
     next.map_or(row.expires, |days| row.created.plus(days * DAY_MS))
+}
+
+/// When a held entry is deposited again after this round. An introduction is hurried: somebody waits.
+fn after_held(row: &mut OutboxRow, now: Time) -> Time {
+    if row.kind == Kind::Introduction {
+        let pause = INTRODUCTION_MS.checked_shl(row.redeposits.into()).unwrap_or(RETRY_MS_MAX);
+        row.redeposits = row.redeposits.saturating_add(1).min(20);
+        return now.plus(pause.min(RETRY_MS_MAX));
+    }
+    while redeposit_at(row) <= now && redeposit_at(row) < row.expires {
+        row.redeposits = row.redeposits.saturating_add(1);
+    }
+    redeposit_at(row)
 }
 
 fn deposit(bytes: &[u8]) -> Frame {

@@ -82,3 +82,20 @@ impl ReceiveChain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn skip_below_at_and_above() {
+        let chain = ReceiveChain::new(1, Secret([1; 32]), 5, TagSource::Keyed(Secret([2; 32])));
+        for (ahead, moves) in
+            [(SKIP_MAX - 1, true), (SKIP_MAX, true), (SKIP_MAX + 1, false), (u32::MAX - 5, false)]
+        {
+            let moved = chain.moved_to(5 + ahead);
+            assert_eq!(moved.ok().map(|moved| moved.skipped.len()), moves.then_some(ahead as usize));
+        }
+        assert!(chain.moved_to(4).is_err(), "never backwards");
+    }
+}

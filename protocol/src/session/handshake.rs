@@ -3,6 +3,7 @@
 use ml_kem::kem::{Decapsulate, Encapsulate};
 use rand::CryptoRng;
 use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
 
 use crate::crypto::{NotAuthentic, Secret, hkdf, is_low_order};
 use crate::id::{AccountId, DeviceId, InviteToken, SessionId};
@@ -96,7 +97,7 @@ pub fn initiate(
         let setup = Setup { pattern: Pattern::Xpsk0, prologue: &prologue, psk: Some(&psk) };
         let own = local.device.dh_private();
         let (message, split) = noise::write(&setup, Some(own), bundle.spk(), &payload, rng)?;
-        Ok((device_message, split, message))
+        Ok((device_message, bind(&split, own, &bundle.device_dh())?, message))
     };
     let (device_message, split, message) = write().map_err(|NotAuthentic| SessionError::BadKey)?;
     let prefix = [bundle.hint().as_slice(), &device_message, &binding.kem_ciphertext, &message].concat();
@@ -123,7 +124,7 @@ pub fn initiate(
 }
 
 /// Opens a first message that was sealed to `prekeys`, of which `bundle_id` is the bundle.
-/// Costs three Diffie-Hellmans and a decapsulation: limit who may cause it first.
+/// Costs five Diffie-Hellmans and a decapsulation: limit who may cause it first.
 ///
 /// # Errors
 /// Anything is wrong with it.
@@ -150,15 +151,16 @@ fn accept_inner(
     }
     let read = read_first(local, prekeys, bundle_id, inner)?;
     let (introduction, peer_next) = read_payload(&read).ok_or(NotAuthentic)?;
-    let keys = EpochKeys::derive(&read.split);
+    let split = bind(&read.split, local.device.dh_private(), &introduction.device_dh)?;
+    let keys = EpochKeys::derive(&split);
     let chain = ReceiveChain::new(0, keys.chain, 0, TagSource::First(header.ephemeral));
     let mut session = Session {
-        id: SessionId(read.split.hash),
+        id: SessionId(split.hash),
         peer_account: introduction.account,
         peer_device: introduction.device,
         created_at: now,
         bundle_not_after: None,
-        direct_key: direct_key(&read.split),
+        direct_key: direct_key(&split),
         root: keys.root,
         next: keys.next,
         turn: Turn::Theirs { peer_next, sent_before: 0 },
@@ -216,9 +218,27 @@ impl Binding {
 
 /// `psk0` of the X message: nobody has it without both the device key and the KEM key.
 fn first_psk(device: &Split, shared: &Secret) -> Secret {
-    let mut ikm = zeroize::Zeroizing::new([0; 64]);
-    ikm.iter_mut().zip(shared.0.iter().chain(&device.k1.0)).for_each(|(to, from)| *to = *from);
-    hkdf(&device.hash, ikm.as_slice(), &[label::FIRST_PSK])
+    hkdf(&device.hash, join(shared, &device.k1.0).as_slice(), &[label::FIRST_PSK])
+}
+
+/// Binds epoch 0 to the Diffie-Hellman of both device keys.
+///
+/// In the X message the sender is authenticated by a Diffie-Hellman with the prekey alone, so who
+/// has stolen the prekey's private half could make that message in anybody's name. Its content
+/// would not open: that takes one of the two device keys as well.
+fn bind(split: &Split, own: &[u8; 32], peer: &[u8; 32]) -> Result<Split, NotAuthentic> {
+    let shared = StaticSecret::from(*own).diffie_hellman(&PublicKey::from(*peer));
+    if !shared.was_contributory() {
+        return Err(NotAuthentic);
+    }
+    let with = |key: &Secret, label| hkdf(&split.hash, join(key, shared.as_bytes()).as_slice(), &[label]);
+    Ok(Split { hash: split.hash, k1: with(&split.k1, label::FIRST_K1), k2: with(&split.k2, label::FIRST_K2) })
+}
+
+fn join(a: &Secret, b: &[u8; 32]) -> Zeroizing<[u8; 64]> {
+    let mut out = Zeroizing::new([0; 64]);
+    out.iter_mut().zip(a.0.iter().chain(b)).for_each(|(to, from)| *to = *from);
+    out
 }
 
 fn write_payload(local: &LocalDevice<'_>, token: Option<InviteToken>, next: &[u8; 32]) -> Vec<u8> {
@@ -255,3 +275,6 @@ fn read_payload(read: &noise::Read) -> Option<(Introduction, [u8; 32])> {
 pub(super) fn public_of(private: &Secret) -> [u8; 32] {
     PublicKey::from(&StaticSecret::from(private.0)).to_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,7 @@ fn builder<'a>(setup: &Setup<'a>, ephemeral: Option<Secret>) -> Result<Builder<'
     }
 }
 
-fn split(mut state: HandshakeState) -> Result<Split, NotAuthentic> {
+pub(super) fn split(mut state: HandshakeState) -> Result<Split, NotAuthentic> {
     // The raw split does not look whether the handshake is finished.
     if !state.is_handshake_finished() {
         return Err(NotAuthentic);

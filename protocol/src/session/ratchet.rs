@@ -212,7 +212,7 @@ impl Session {
         Ok(content)
     }
 
-    fn read_epoch(
+    pub(super) fn read_epoch(
         &self,
         own: &Secret,
         epoch: u32,
@@ -238,7 +238,12 @@ impl Session {
 
 impl SendEpoch {
     /// Steps the chain and seals one frame. What it returns fills a size class.
-    fn seal(&mut self, session: &SessionId, mut frame: Vec<u8>, rng: &mut dyn CryptoRng) -> Sealed {
+    pub(super) fn seal(
+        &mut self,
+        session: &SessionId,
+        mut frame: Vec<u8>,
+        rng: &mut dyn CryptoRng,
+    ) -> Sealed {
         let n = self.n;
         let (message_key, next) = step(&self.chain);
         // Random, although the key is used once: a restored or cloned store repeats the key.

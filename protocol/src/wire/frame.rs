@@ -268,6 +268,8 @@ pub enum Frame {
     DirectProof {
         /// HMAC under the session's direct key over both PeerIds and both challenges.
         proof: [u8; 32],
+        /// Prove yourself in return: set until the other side has.
+        want: bool,
     },
     /// 22: a sealed message on a proven direct stream.
     Direct {

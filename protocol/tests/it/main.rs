@@ -1,9 +1,13 @@
 //! The integration tests of the core, in one binary.
 
+mod canaries;
+mod chaos;
 mod offline_delivery;
-#[cfg(test)]
+mod purity;
 mod session_chaos;
-#[cfg(test)]
+mod session_forgery;
+mod session_order;
+mod session_secrecy;
 mod session_world;
 mod two_nodes;
 mod world;

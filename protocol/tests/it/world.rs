@@ -43,7 +43,7 @@ pub(crate) struct Node {
     pub(crate) custody: keeper::store::MemoryStore,
     rng: ChaCha20Rng,
     /// Its clock minus the world's.
-    pub(crate) skew_ms: i64,
+    skew_ms: i64,
     pub(crate) replies: BTreeMap<u64, Result<Reply, ControlError>>,
     pub(crate) events: Vec<Event>,
     account: bool,
@@ -79,6 +79,16 @@ pub(crate) struct World {
 impl World {
     /// `accounts` nodes with accounts named p0, p1, … and `custodians` without; all up.
     pub(crate) fn new(seed: u64, accounts: usize, custodians: usize) -> World {
+        World::with_clocks(seed, accounts, custodians, |_| 0)
+    }
+
+    /// The same, each node's clock apart from the world's by what `skew_ms` says.
+    pub(crate) fn with_clocks(
+        seed: u64,
+        accounts: usize,
+        custodians: usize,
+        skew_ms: impl Fn(usize) -> i64,
+    ) -> World {
         let mut world = World {
             nodes: Vec::new(),
             now: START,
@@ -97,8 +107,8 @@ impl World {
             let mut rng = ChaCha20Rng::seed_from_u64(seed ^ ((i as u64 + 1) << 32));
             let mut private = messenger::store::MemoryStore::default();
             if i < accounts {
-                let name = format!("p{i}");
-                private.transaction(|tx| Messenger::create(&name, START, tx, &mut rng)).unwrap();
+                let (name, now) = (format!("p{i}"), Time(START.0.saturating_add_signed(skew_ms(i))));
+                private.transaction(|tx| Messenger::create(&name, now, tx, &mut rng)).unwrap();
             }
             world.nodes.push(Node {
                 peer: PeerId(sha256(&[&seed.to_le_bytes(), &i.to_le_bytes()])),
@@ -107,7 +117,7 @@ impl World {
                 private,
                 custody: keeper::store::MemoryStore::default(),
                 rng,
-                skew_ms: 0,
+                skew_ms: skew_ms(i),
                 replies: BTreeMap::new(),
                 events: Vec::new(),
                 account: i < accounts,
@@ -465,6 +475,9 @@ impl World {
                     .any(|event| matches!(&event.body, EventBody::ContactConnected { .. }))
             })
         });
+        if !connected {
+            eprintln!("{}\n=====\n{}", self.describe(a), self.describe(b));
+        }
         assert!(connected, "not connected within a minute");
     }
 
@@ -514,4 +527,15 @@ impl World {
 
 fn address(node: usize) -> String {
     format!("/ip4/127.0.0.1/tcp/{}", 1_000 + node)
+}
+
+impl World {
+    /// What a node would show of itself, for a failing test's message.
+    pub(crate) fn describe(&self, node: usize) -> String {
+        format!(
+            "{:#?}\n{:#?}",
+            self.nodes[node].messenger,
+            self.nodes[node].events.iter().rev().take(10).collect::<Vec<_>>()
+        )
+    }
 }
