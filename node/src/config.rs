@@ -1,0 +1,203 @@
+//! Configuration: defaults by profile, `config.toml`, the environment, flags; the later wins.
+//!
+//! A node runs without a file. An unknown key is an error that names its line and the nearest known
+//! key: a misspelt limit that is silently ignored is worse than none.
+
+use std::path::{Path, PathBuf};
+
+use libp2p::Multiaddr;
+use murmesh_protocol::control::{ControlError, ErrorName};
+use serde::Deserialize;
+
+use crate::swarm::translate::{self, Scope};
+
+mod file;
+
+/// The file in the data directory.
+pub const CONFIG_FILE: &str = "config.toml";
+
+/// What a node is for: sets the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// A computer that is on most of the day.
+    #[default]
+    Home,
+    /// A computer that is always on and reachable.
+    Server,
+    /// A computer on a battery.
+    Phone,
+}
+
+/// `node.role`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleChoice {
+    /// By reachability and time.
+    #[default]
+    Auto,
+    /// Full at once.
+    Full,
+    /// Never full.
+    Light,
+}
+
+/// What flags and the environment may say; it wins over the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--profile`.
+    pub profile: Option<Profile>,
+    /// `--listen`, in order; empty = as configured.
+    pub listen: Vec<Multiaddr>,
+    /// `--peer`.
+    pub peers: Vec<Multiaddr>,
+}
+
+/// All settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// See [`Profile`].
+    pub profile: Profile,
+    /// Where to listen; port 0 is chosen once and kept.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses to dial at start.
+    pub peers: Vec<Multiaddr>,
+    /// Connections wanted at most.
+    pub peers_max: usize,
+    /// The role asked for.
+    pub role: RoleChoice,
+    /// Look for peers in the local network.
+    pub mdns: bool,
+    /// Most bytes kept for others.
+    pub held_bytes_max: u64,
+    /// What is logged, in the words of `RUST_LOG`.
+    pub log_level: String,
+    /// Log lines are JSON.
+    pub log_json: bool,
+}
+
+impl Config {
+    /// The defaults of a profile.
+    #[must_use]
+    pub fn of(profile: Profile, data_dir: &Path) -> Config {
+        let (peers_max, held_bytes_max) = match profile {
+            Profile::Home => (50, 512 << 20),
+            Profile::Server => (400, 10 << 30),
+            Profile::Phone => (12, 0),
+        };
+        let listen = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"];
+        Config {
+            data_dir: data_dir.to_owned(),
+            profile,
+            listen: listen.iter().filter_map(|address| address.parse().ok()).collect(),
+            peers: Vec::new(),
+            peers_max,
+            role: RoleChoice::Auto,
+            mdns: true,
+            held_bytes_max,
+            log_level: "info".to_owned(),
+            log_json: false,
+        }
+    }
+
+    /// The settings of a data directory: `file`, or else its own if there is one.
+    ///
+    /// # Errors
+    /// `bad-config`, with the place.
+    pub fn load(data_dir: &Path, file: Option<&Path>, flags: Overrides) -> Result<Config, ControlError> {
+        let own = data_dir.join(CONFIG_FILE);
+        let path = file.unwrap_or(&own);
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
+        };
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect::<Vec<_>>();
+        Config::merge(data_dir, &path.display().to_string(), &text, &environment, flags)
+    }
+
+    fn merge(
+        data_dir: &Path,
+        name: &str,
+        text: &str,
+        environment: &[(String, String)],
+        flags: Overrides,
+    ) -> Result<Config, ControlError> {
+        let file = file::parse(name, text, environment)?;
+        let profile = flags.profile.or(file.profile).unwrap_or_default();
+        let mut config = Config::of(profile, data_dir);
+        file.apply(&mut config)?;
+        if !flags.listen.is_empty() {
+            config.listen = flags.listen;
+        }
+        config.peers.extend(flags.peers);
+        if config.peers_max == 0 {
+            return Err(bad("node.peers_max must be at least 1"));
+        }
+        Ok(config)
+    }
+
+    /// Every address is of this machine only: mDNS is off and the node counts as reachable.
+    #[must_use]
+    pub fn is_loopback_only(&self) -> bool {
+        !self.listen.is_empty() && self.listen.iter().all(|a| translate::scope(a) == Some(Scope::Loopback))
+    }
+}
+
+/// A `bad-config` error.
+pub(crate) fn bad(detail: impl Into<String>) -> ControlError {
+    ControlError::with(ErrorName::BadConfig, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(text: &str, environment: &[(&str, &str)], flags: Overrides) -> Result<Config, String> {
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::merge(Path::new("d"), "config.toml", text, &environment, flags)
+            .map_err(|error| error.detail.unwrap())
+    }
+
+    #[test]
+    fn nothing_is_needed_and_the_later_wins() {
+        assert_eq!(merge("", &[], Overrides::default()).unwrap(), Config::of(Profile::Home, Path::new("d")));
+        let text = "profile = \"server\"\n[node]\npeers_max = 7\n[custody]\nheld_bytes_max = \"1GB\"\n";
+        let config = merge(text, &[], Overrides::default()).unwrap();
+        assert_eq!((config.profile, config.peers_max, config.held_bytes_max), (Profile::Server, 7, 1 << 30));
+        let config = merge(text, &[("MURMESH_NODE__PEERS_MAX", "9")], Overrides::default()).unwrap();
+        assert_eq!(config.peers_max, 9);
+        let flags = Overrides { profile: Some(Profile::Phone), ..Overrides::default() };
+        let config = merge("profile = \"server\"", &[("MURMESH_PROFILE", "home")], flags).unwrap();
+        assert_eq!((config.profile, config.held_bytes_max), (Profile::Phone, 0));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_told_with_its_line_and_the_nearest() {
+        let error = merge("[node]\npeer_max = 7\n", &[], Overrides::default()).unwrap_err();
+        assert!(error.contains("line 2") && error.contains("peers_max"), "{error}");
+        let error = merge("[custdy]\n", &[], Overrides::default()).unwrap_err();
+        assert!(error.contains("line 1") && error.contains("custody"), "{error}");
+        let error = merge("", &[("MURMESH_NODE__MNDS", "true")], Overrides::default()).unwrap_err();
+        assert!(error.contains("MURMESH_NODE__MNDS") && error.contains("mdns"), "{error}");
+        let error = merge("[node]\npeers_max = \"many\"\n", &[], Overrides::default()).unwrap_err();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(merge("[node\n", &[], Overrides::default()).unwrap_err().contains("line 1"));
+    }
+
+    #[test]
+    fn loopback_only_is_what_listens_on_loopback_only() {
+        let listen = |addresses: &[&str]| Config {
+            listen: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            ..Config::of(Profile::Home, Path::new("d"))
+        };
+        assert!(listen(&["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/0"]).is_loopback_only());
+        assert!(!listen(&["/ip4/127.0.0.1/tcp/0", "/ip4/0.0.0.0/tcp/0"]).is_loopback_only());
+        assert!(!Config::of(Profile::Home, Path::new("d")).is_loopback_only());
+    }
+}

@@ -1,0 +1,196 @@
+//! The loop of a machine: takes what is ready into one transaction, commits, then performs.
+//!
+//! Messenger and Keeper run on a thread of their own each, around one database each. Nothing leaves
+//! before the commit of the step that made it. If a step or its commit fails, the machine is thrown
+//! away and rebuilt from the disk, so memory never runs ahead of it; the batch then runs message by
+//! message, and one that fails alone is answered and dropped, so that it cannot fail for ever. While
+//! the disk does not even allow the rebuilding, commands are answered with that and it is tried
+//! again. SPEC §9.1.
+
+use std::time::Duration;
+
+use murmesh_protocol::messenger::io::Deadline;
+use murmesh_protocol::store::StoreError;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::clock;
+
+mod keeper;
+mod messenger;
+mod peers;
+
+pub(crate) use self::keeper::KeeperEngine;
+pub(crate) use self::messenger::{MessengerEngine, NICKNAME, Surroundings, open_error, store_error};
+
+/// Messages taken into one transaction.
+const BATCH_MAX: usize = 256;
+/// Idleness after which the write-ahead log is truncated.
+const IDLE: Duration = Duration::from_secs(1);
+/// Pause between attempts to rebuild a machine whose disk fails.
+const REBUILD_PAUSE: Duration = Duration::from_secs(2);
+/// Longest sleep: a clock that is set back must not make a deadline unreachable.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// A machine with its database and what it needs to perform.
+pub(crate) trait Engine: Send + 'static {
+    /// What its thread is sent.
+    type Message: Send;
+    /// A message ready to run, as often as needed.
+    type Work: Send;
+
+    /// For the log.
+    const NAME: &'static str;
+
+    /// Takes a message in. None: it is dealt with, or is the end (then [`ended`](Engine::ended)).
+    fn accept(&mut self, message: Self::Message) -> Option<Self::Work>;
+    /// The message of a due deadline.
+    fn due(&self) -> Self::Work;
+    /// Runs a batch in one transaction; what came of it waits for [`perform`](Engine::perform).
+    fn step(&mut self, batch: &[Self::Work]) -> Result<(), StoreError>;
+    /// Throws the machine away and makes it anew from the disk.
+    fn rebuild(&mut self) -> Result<(), StoreError>;
+    /// Performs what the last step wants done. May wait for the runner, never for the other machine.
+    fn perform(&mut self) -> impl Future<Output = ()> + Send;
+    /// This message fails whenever it runs: answers whoever waits, forgets the rest.
+    fn give_up(&mut self, work: Self::Work, error: StoreError);
+    /// Waits until a message for the other machine could be handed over; for ever if there is none.
+    fn hand_over(&mut self) -> impl Future<Output = ()> + Send;
+    /// When to wake.
+    fn deadline(&self) -> Option<Deadline>;
+    /// Empties the write-ahead log.
+    fn flush(&mut self);
+    /// The end was accepted.
+    fn ended(&self) -> bool;
+}
+
+/// Starts the thread of a machine. It ends after its last message, with everything committed.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(crate) fn spawn<E: Engine>(
+    engine: E,
+    messages: mpsc::Receiver<E::Message>,
+    runtime: Handle,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let body = move || runtime.block_on(Driver { engine, broken: false, dirty: true }.run(messages));
+    std::thread::Builder::new().name(E::NAME.to_owned()).spawn(body)
+}
+
+struct Driver<E> {
+    engine: E,
+    /// The machine could not be rebuilt.
+    broken: bool,
+    /// Something was written since the log was truncated.
+    dirty: bool,
+}
+
+/// Why the loop woke.
+enum Wake<M> {
+    Message(Option<M>),
+    Timer,
+    HandedOver,
+}
+
+impl<E: Engine> Driver<E> {
+    async fn run(mut self, mut messages: mpsc::Receiver<E::Message>) {
+        self.rebuild();
+        self.engine.perform().await;
+        while !self.engine.ended() {
+            let sleep = self.sleep();
+            let wake = tokio::select! {
+                biased;
+                () = self.engine.hand_over() => Wake::HandedOver,
+                message = messages.recv() => Wake::Message(message),
+                () = tokio::time::sleep(sleep) => Wake::Timer,
+            };
+            let mut batch = Vec::new();
+            match wake {
+                Wake::HandedOver => continue,
+                Wake::Message(None) => break,
+                Wake::Message(Some(first)) => self.fill(&mut batch, first, &mut messages),
+                Wake::Timer => self.on_timer(),
+            }
+            if let Some(deadline) = self.engine.deadline().filter(|deadline| deadline.at <= clock::now()) {
+                tracing::debug!(machine = E::NAME, reason = deadline.reason, "due");
+                batch.push(self.engine.due());
+            }
+            if !batch.is_empty() {
+                self.run_batch(batch).await;
+            }
+        }
+        self.engine.flush();
+        tracing::debug!(machine = E::NAME, "ended");
+    }
+
+    fn fill(
+        &mut self,
+        batch: &mut Vec<E::Work>,
+        first: E::Message,
+        messages: &mut mpsc::Receiver<E::Message>,
+    ) {
+        batch.extend(self.engine.accept(first));
+        while batch.len() < BATCH_MAX && !self.engine.ended() {
+            match messages.try_recv() {
+                Ok(message) => batch.extend(self.engine.accept(message)),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn sleep(&self) -> Duration {
+        let until = |deadline: Deadline| Duration::from_millis(deadline.at.since(clock::now()));
+        let deadline = self.engine.deadline().map_or(SLEEP_MAX, until);
+        let other = if self.broken {
+            REBUILD_PAUSE
+        } else if self.dirty {
+            IDLE
+        } else {
+            SLEEP_MAX
+        };
+        deadline.min(other)
+    }
+
+    fn on_timer(&mut self) {
+        if self.broken {
+            self.rebuild();
+        } else if self.dirty {
+            self.engine.flush();
+            self.dirty = false;
+        }
+    }
+
+    fn rebuild(&mut self) {
+        match self.engine.rebuild() {
+            Ok(()) => self.broken = false,
+            Err(error) => {
+                tracing::error!(machine = E::NAME, %error, "stopped: its database cannot be read");
+                self.broken = true;
+            }
+        }
+    }
+
+    async fn run_batch(&mut self, batch: Vec<E::Work>) {
+        self.dirty = true;
+        if self.broken {
+            batch.into_iter().for_each(|work| self.engine.give_up(work, StoreError::Io));
+            return;
+        }
+        let Err(error) = self.engine.step(&batch) else { return self.engine.perform().await };
+        tracing::warn!(machine = E::NAME, %error, messages = batch.len(), "a step failed and is rolled back");
+        self.rebuild();
+        self.engine.perform().await;
+        for work in batch {
+            if self.broken {
+                self.engine.give_up(work, error);
+                continue;
+            }
+            if let Err(error) = self.engine.step(std::slice::from_ref(&work)) {
+                tracing::error!(machine = E::NAME, %error, "a message fails alone and is dropped");
+                self.engine.give_up(work, error);
+                self.rebuild();
+            }
+            self.engine.perform().await;
+        }
+    }
+}

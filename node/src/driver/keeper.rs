@@ -1,0 +1,189 @@
+//! The Keeper's engine: `custody.db` around custody's machine.
+
+use std::collections::VecDeque;
+
+use murmesh_protocol::keeper::io::Input;
+use murmesh_protocol::keeper::{Config, Keeper};
+use murmesh_protocol::messenger::io::{Deadline, Input as MessengerInput, PeerFacts};
+use murmesh_protocol::store::StoreError;
+use tokio::sync::mpsc;
+
+use super::Engine;
+use super::peers::UpPeers;
+use crate::clock;
+use crate::links::{Command, SessionNumber, ToKeeper, ToMessenger};
+use crate::perform::{self, Performed};
+use crate::store::CustodyStore;
+
+/// Frames for the own Messenger that wait for its queue; above it the oldest are dropped.
+const LOCAL_MAX: usize = 8_192;
+
+/// See the module.
+pub(crate) struct KeeperEngine {
+    config: Config,
+    store: CustodyStore,
+    machine: Option<Keeper>,
+    peers: UpPeers,
+    done: Vec<Performed>,
+    local: VecDeque<ToMessenger>,
+    messenger: mpsc::Sender<ToMessenger>,
+    runner: mpsc::Sender<Vec<Command>>,
+    ended: bool,
+}
+
+/// A message that can run again.
+pub(crate) enum Work {
+    Up(PeerFacts, SessionNumber),
+    Input(Input),
+}
+
+impl KeeperEngine {
+    pub(crate) fn new(
+        config: Config,
+        store: CustodyStore,
+        messenger: mpsc::Sender<ToMessenger>,
+        runner: mpsc::Sender<Vec<Command>>,
+    ) -> KeeperEngine {
+        KeeperEngine {
+            config,
+            store,
+            machine: None,
+            peers: UpPeers::default(),
+            done: Vec::new(),
+            local: VecDeque::new(),
+            messenger,
+            runner,
+            ended: false,
+        }
+    }
+
+    fn note(peers: &mut UpPeers, work: &Work) {
+        match work {
+            Work::Up(facts, session) => peers.up(*facts, *session),
+            Work::Input(Input::PeerDown(peer)) => peers.down(peer),
+            Work::Input(_) => {}
+        }
+    }
+}
+
+impl Engine for KeeperEngine {
+    type Message = ToKeeper;
+    type Work = Work;
+    const NAME: &'static str = "keeper";
+
+    fn accept(&mut self, message: ToKeeper) -> Option<Work> {
+        match message {
+            ToKeeper::Up(facts, session) => Some(Work::Up(facts, session)),
+            ToKeeper::Input(input) => Some(Work::Input(input)),
+            ToKeeper::Totals(answer) => {
+                // Who asked and went away is not answered.
+                let _ = answer.send(self.machine.as_ref().map(Keeper::totals).unwrap_or_default());
+                None
+            }
+            ToKeeper::Stop => {
+                self.ended = true;
+                None
+            }
+        }
+    }
+
+    fn due(&self) -> Work {
+        Work::Input(Input::Deadline)
+    }
+
+    fn step(&mut self, batch: &[Work]) -> Result<(), StoreError> {
+        let mut peers = self.peers.clone();
+        let Some(machine) = &mut self.machine else { return Err(StoreError::Io) };
+        let (own, mut done) = (self.config.own_peer, Vec::new());
+        self.store.transaction(|tx| {
+            let now = clock::now();
+            for work in batch {
+                let input = match work {
+                    Work::Up(facts, _) => Input::PeerUp(*facts),
+                    Work::Input(input) => perform::copy_for_keeper(input),
+                };
+                Self::note(&mut peers, work);
+                machine.handle(now, input, tx)?;
+                while let Some(output) = machine.poll_output() {
+                    done.push(perform::keeper(output, own, |peer| peers.session(peer)));
+                }
+            }
+            Ok::<(), StoreError>(())
+        })?;
+        (self.peers, self.done) = (peers, done);
+        Ok(())
+    }
+
+    fn rebuild(&mut self) -> Result<(), StoreError> {
+        self.machine = None;
+        self.done.clear();
+        let (config, peers, mut done) = (self.config, &self.peers, Vec::new());
+        let machine = self.store.transaction(|tx| {
+            let now = clock::now();
+            let mut machine = Keeper::restore(config, now, tx)?;
+            for facts in peers.facts() {
+                machine.handle(now, Input::PeerUp(facts), tx)?;
+            }
+            while let Some(output) = machine.poll_output() {
+                done.push(perform::keeper(output, config.own_peer, |peer| peers.session(peer)));
+            }
+            Ok::<Keeper, StoreError>(machine)
+        })?;
+        (self.machine, self.done) = (Some(machine), done);
+        Ok(())
+    }
+
+    async fn perform(&mut self) {
+        let mut commands = Vec::new();
+        for done in std::mem::take(&mut self.done) {
+            match done {
+                Performed::Command(command) => commands.push(command),
+                Performed::Local(frame) => {
+                    if self.local.len() >= LOCAL_MAX {
+                        tracing::warn!("the messenger is too slow: a frame of the own keeper is dropped");
+                        self.local.pop_front();
+                    }
+                    let input = MessengerInput::Frame(self.config.own_peer, frame);
+                    self.local.push_back(ToMessenger::Input(input));
+                }
+                // A Keeper has no clients.
+                Performed::Reply(..) | Performed::Event(_) => {}
+            }
+        }
+        if !commands.is_empty() {
+            // The runner is gone only when the node stops.
+            let _ = self.runner.send(commands).await;
+        }
+    }
+
+    async fn hand_over(&mut self) {
+        if self.local.is_empty() {
+            return std::future::pending().await;
+        }
+        match self.messenger.reserve().await {
+            Ok(permit) => {
+                if let Some(message) = self.local.pop_front() {
+                    permit.send(message);
+                }
+            }
+            // Its thread has ended: the node is stopping.
+            Err(_) => self.local.clear(),
+        }
+    }
+
+    fn give_up(&mut self, work: Work, _: StoreError) {
+        Self::note(&mut self.peers, &work);
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.machine.as_ref()?.poll_deadline()
+    }
+
+    fn flush(&mut self) {
+        self.store.truncate_log();
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+}

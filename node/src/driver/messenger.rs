@@ -1,0 +1,348 @@
+//! The Messenger's engine: `private.db` around the account's machine, or the lack of an account.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use murmesh_protocol::control::{ControlError, ErrorName, Event, EventBody, InitParams, Reply, Request};
+use murmesh_protocol::id::PeerId;
+use murmesh_protocol::keeper::io::Input as KeeperInput;
+use murmesh_protocol::messenger::io::{Deadline, Input, RequestId};
+use murmesh_protocol::messenger::{Config, Messenger, RestoreError};
+use murmesh_protocol::store::StoreError;
+use rand::rngs::ChaCha20Rng;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Engine;
+use super::peers::UpPeers;
+use crate::control::{Backlog, EventHub};
+use crate::links::{Answer, Command, SessionNumber, ToKeeper, ToMessenger};
+use crate::perform::{self, Performed};
+use crate::store::{OpenError, PrivateStore, Unlock};
+use crate::{clock, entropy};
+
+/// Frames for the own Keeper that wait for its queue; above it the oldest are dropped and asked for
+/// again by their time-outs.
+const LOCAL_MAX: usize = 8_192;
+/// Nickname of an account whose maker gave none.
+pub(crate) const NICKNAME: &str = "me";
+
+/// See the module.
+pub(crate) struct MessengerEngine {
+    own: PeerId,
+    directory: PathBuf,
+    unlock: Unlock,
+    store: Option<PrivateStore>,
+    /// None without an account, or while it is `unreadable`.
+    machine: Option<Messenger>,
+    unreadable: Option<StoreError>,
+    rng: ChaCha20Rng,
+    peers: UpPeers,
+    reachable: Option<(Vec<String>, Vec<String>)>,
+    asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    next_request: u64,
+    done: Vec<Performed>,
+    local: VecDeque<ToKeeper>,
+    keeper: mpsc::Sender<ToKeeper>,
+    runner: mpsc::Sender<Vec<Command>>,
+    hub: Arc<EventHub>,
+    ended: bool,
+}
+
+/// A message that can run again.
+pub(crate) enum Work {
+    Up(murmesh_protocol::messenger::io::PeerFacts, SessionNumber),
+    Input(Input),
+    Command(RequestId, Request),
+}
+
+/// Whom an engine talks to.
+pub(crate) struct Surroundings {
+    pub(crate) keeper: mpsc::Sender<ToKeeper>,
+    pub(crate) runner: mpsc::Sender<Vec<Command>>,
+    pub(crate) hub: Arc<EventHub>,
+}
+
+/// Both ways in which making an account fails.
+struct Failed(ControlError);
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        Failed(store_error(error))
+    }
+}
+
+/// What a client is told when the store failed.
+pub(crate) fn store_error(error: StoreError) -> ControlError {
+    match error {
+        StoreError::Full => ErrorName::Disk.into(),
+        StoreError::Corrupt => ErrorName::Database.into(),
+        StoreError::Io => ErrorName::Internal.into(),
+    }
+}
+
+impl MessengerEngine {
+    /// An engine for the account of `directory`; `store` is open if there is one.
+    pub(crate) fn new(
+        own: PeerId,
+        directory: PathBuf,
+        unlock: Unlock,
+        store: Option<PrivateStore>,
+        surroundings: Surroundings,
+    ) -> MessengerEngine {
+        MessengerEngine {
+            own,
+            directory,
+            unlock,
+            store,
+            machine: None,
+            unreadable: None,
+            rng: entropy::rng(),
+            peers: UpPeers::default(),
+            reachable: None,
+            asked: BTreeMap::new(),
+            next_request: 0,
+            done: Vec::new(),
+            local: VecDeque::new(),
+            keeper: surroundings.keeper,
+            runner: surroundings.runner,
+            hub: surroundings.hub,
+            ended: false,
+        }
+    }
+
+    fn on_command(&mut self, request: Request, answer: oneshot::Sender<Answer>) -> Option<Work> {
+        if let (Request::Init(params), None) = (&request, &self.machine) {
+            let result = self.init(params).map(Reply::Init);
+            // Who asked and went away finds the account on the disk.
+            let _ = answer.send(result);
+            return None;
+        }
+        if self.machine.is_none() {
+            let error = self.unreadable.map_or(ErrorName::NoAccount.into(), store_error);
+            let _ = answer.send(Err(error));
+            return None;
+        }
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        self.asked.insert(id, answer);
+        Some(Work::Command(id, request))
+    }
+
+    fn init(&mut self, params: &InitParams) -> Result<murmesh_protocol::control::InitReply, ControlError> {
+        let store = match &mut self.store {
+            Some(store) => store,
+            None => {
+                let opened = PrivateStore::open(&self.directory, &self.unlock);
+                self.store.insert(opened.map_err(|error| open_error(&error))?)
+            }
+        };
+        let name = params.name.as_deref().unwrap_or(NICKNAME);
+        let rng = &mut self.rng;
+        let reply = store
+            .transaction(|tx| Messenger::create(name, clock::now(), tx, rng).map_err(Failed))
+            .map_err(|Failed(error)| error)?;
+        self.rebuild().map_err(store_error)?;
+        tracing::info!("an account was made");
+        Ok(reply)
+    }
+
+    fn events_after(&mut self, cursor: u64, limit: u32) -> Result<Backlog, ControlError> {
+        let Some(store) = &mut self.store else { return Ok(Backlog::default()) };
+        let (events, before_oldest) =
+            store.transaction(|tx| Messenger::events_after(tx, cursor, limit)).map_err(store_error)?;
+        Ok(Backlog { events, oldest_kept: before_oldest.saturating_add(1) })
+    }
+
+    fn tell_peer_event(&self, body: EventBody) {
+        let at = clock::now().into();
+        self.hub.publish(Event { cursor: String::new(), at, body });
+    }
+
+    /// Records what was told, once it is.
+    fn note(peers: &mut UpPeers, reachable: &mut Option<(Vec<String>, Vec<String>)>, work: &Work) {
+        match work {
+            Work::Up(facts, session) => peers.up(*facts, *session),
+            Work::Input(Input::PeerDown(peer)) => peers.down(peer),
+            Work::Input(Input::Reachable { own, others }) => *reachable = Some((own.clone(), others.clone())),
+            Work::Input(_) | Work::Command(..) => {}
+        }
+    }
+}
+
+impl Engine for MessengerEngine {
+    type Message = ToMessenger;
+    type Work = Work;
+    const NAME: &'static str = "messenger";
+
+    fn accept(&mut self, message: ToMessenger) -> Option<Work> {
+        match message {
+            ToMessenger::Up(facts, session) => {
+                if facts.peer != self.own {
+                    self.tell_peer_event(EventBody::PeerUp { peer_id: facts.peer.to_string() });
+                }
+                Some(Work::Up(facts, session))
+            }
+            ToMessenger::Input(input) => {
+                if let Input::PeerDown(peer) = &input {
+                    self.tell_peer_event(EventBody::PeerDown { peer_id: peer.to_string() });
+                }
+                Some(Work::Input(input))
+            }
+            ToMessenger::Command(request, answer) => self.on_command(request, answer),
+            ToMessenger::Events(cursor, limit, answer) => {
+                let _ = answer.send(self.events_after(cursor, limit));
+                None
+            }
+            ToMessenger::Stop => {
+                self.ended = true;
+                None
+            }
+        }
+    }
+
+    fn due(&self) -> Work {
+        Work::Input(Input::Deadline)
+    }
+
+    fn step(&mut self, batch: &[Work]) -> Result<(), StoreError> {
+        let mut peers = self.peers.clone();
+        let mut reachable = self.reachable.clone();
+        let (Some(machine), Some(store)) = (&mut self.machine, &mut self.store) else {
+            batch.iter().for_each(|work| Self::note(&mut self.peers, &mut self.reachable, work));
+            return Ok(());
+        };
+        let (own, rng, mut done) = (self.own, &mut self.rng, Vec::new());
+        store.transaction(|tx| {
+            let now = clock::now();
+            for work in batch {
+                let input = match work {
+                    Work::Up(facts, _) => Input::PeerUp(*facts),
+                    Work::Input(input) => perform::copy(input),
+                    Work::Command(id, request) => Input::Command(*id, request.clone()),
+                };
+                Self::note(&mut peers, &mut reachable, work);
+                machine.handle(now, input, tx, rng)?;
+                while let Some(output) = machine.poll_output() {
+                    done.push(perform::messenger(output, own, |peer| peers.session(peer)));
+                }
+            }
+            Ok::<(), StoreError>(())
+        })?;
+        (self.peers, self.reachable, self.done) = (peers, reachable, done);
+        Ok(())
+    }
+
+    fn rebuild(&mut self) -> Result<(), StoreError> {
+        self.machine = None;
+        self.done.clear();
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let config = Config { own_peer: self.own, rolled_back: store.rolled_back() };
+        let (own, rng, peers, reachable) = (self.own, &mut self.rng, &self.peers, &self.reachable);
+        let mut done = Vec::new();
+        let restored = store.transaction(|tx| {
+            let now = clock::now();
+            let mut machine = Messenger::restore(config, now, tx, rng)?;
+            let told = peers.facts().map(Input::PeerUp);
+            let (own_addresses, others) = reachable.clone().unwrap_or_default();
+            let told =
+                told.chain(reachable.is_some().then_some(Input::Reachable { own: own_addresses, others }));
+            for input in told {
+                machine.handle(now, input, tx, rng)?;
+            }
+            while let Some(output) = machine.poll_output() {
+                done.push(perform::messenger(output, own, |peer| peers.session(peer)));
+            }
+            Ok(machine)
+        });
+        self.unreadable = match &restored {
+            Err(RestoreError::Store(error)) => Some(*error),
+            Ok(_) | Err(RestoreError::NoAccount) => None,
+        };
+        match restored {
+            Ok(machine) => {
+                store.acknowledge_rollback()?;
+                self.machine = Some(machine);
+                self.done = done;
+                Ok(())
+            }
+            Err(RestoreError::NoAccount) => Ok(()),
+            Err(RestoreError::Store(error)) => Err(error),
+        }
+    }
+
+    async fn perform(&mut self) {
+        let mut commands = Vec::new();
+        for done in std::mem::take(&mut self.done) {
+            match done {
+                Performed::Command(command) => commands.push(command),
+                Performed::Local(frame) => {
+                    if self.local.len() >= LOCAL_MAX {
+                        tracing::warn!("the keeper is too slow: a frame of the own messenger is dropped");
+                        self.local.pop_front();
+                    }
+                    self.local.push_back(ToKeeper::Input(KeeperInput::Frame(self.own, frame)));
+                }
+                Performed::Reply(id, answer) => {
+                    if let Some(asked) = self.asked.remove(&id) {
+                        let _ = asked.send(answer);
+                    }
+                }
+                Performed::Event(event) => self.hub.publish(event),
+            }
+        }
+        if !commands.is_empty() {
+            // The runner is gone only when the node stops.
+            let _ = self.runner.send(commands).await;
+        }
+    }
+
+    async fn hand_over(&mut self) {
+        if self.local.is_empty() {
+            return std::future::pending().await;
+        }
+        match self.keeper.reserve().await {
+            Ok(permit) => {
+                if let Some(message) = self.local.pop_front() {
+                    permit.send(message);
+                }
+            }
+            // Its thread has ended: the node is stopping.
+            Err(_) => self.local.clear(),
+        }
+    }
+
+    fn give_up(&mut self, work: Work, error: StoreError) {
+        Self::note(&mut self.peers, &mut self.reachable, &work);
+        if let Work::Command(id, _) = work
+            && let Some(asked) = self.asked.remove(&id)
+        {
+            let _ = asked.send(Err(store_error(error)));
+        }
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.machine.as_ref()?.poll_deadline()
+    }
+
+    fn flush(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.truncate_log();
+        }
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+}
+
+/// Why a database cannot be opened, in the control API's words.
+pub(crate) fn open_error(error: &OpenError) -> ControlError {
+    let name = match error {
+        OpenError::Locked(_) => ErrorName::Locked,
+        OpenError::Newer { .. } | OpenError::Damaged(_) => ErrorName::Database,
+        OpenError::Full => ErrorName::Disk,
+        OpenError::Io { .. } => ErrorName::Permission,
+    };
+    ControlError::with(name, error.to_string())
+}

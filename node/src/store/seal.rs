@@ -1,0 +1,157 @@
+//! How rows of `private.db` are sealed and found, and how the data key itself is kept.
+//!
+//! A random data key gives three subkeys: one seals values, one hashes keys, one hashes groups. The
+//! data key lies in the database, wrapped by Argon2id of a passphrase, or by a key file beside it.
+//! What a reader of the file still sees: how many rows each table has, their sizes and positions.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use rand::CryptoRng;
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Bytes of a nonce in front of every sealed value.
+const NONCE: usize = 24;
+/// Argon2id for new wraps: 64 MiB, 3 passes, 1 lane. Older ones keep what is stored beside their salt.
+const KDF: Kdf = Kdf { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
+/// A stored memory parameter above this is damage, not a choice: 1 GiB.
+const KDF_MEMORY_KIB_MAX: u32 = 1024 * 1024;
+
+/// A 32-byte secret.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(super) struct Secret(pub(super) [u8; 32]);
+
+impl Secret {
+    pub(super) fn random(rng: &mut dyn CryptoRng) -> Secret {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        Secret(bytes)
+    }
+}
+
+/// The value does not open: damaged, moved from another row, or sealed under another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unsealed;
+
+/// Parameters of Argon2id, stored beside the salt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kdf {
+    pub(super) memory_kib: u32,
+    pub(super) passes: u32,
+    pub(super) lanes: u32,
+}
+
+impl Kdf {
+    pub(super) fn for_new() -> Kdf {
+        KDF
+    }
+
+    /// Derives the key that wraps the data key.
+    pub(super) fn derive(self, passphrase: &[u8], salt: &[u8]) -> Result<Secret, Unsealed> {
+        if self.memory_kib > KDF_MEMORY_KIB_MAX {
+            return Err(Unsealed);
+        }
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| Unsealed)?;
+        let mut key = Secret([0; 32]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(passphrase, salt, &mut key.0)
+            .map_err(|_| Unsealed)?;
+        Ok(key)
+    }
+}
+
+/// Seals `value` so that it opens only with the same `context`.
+pub(super) fn seal(
+    key: &Secret,
+    context: &[u8],
+    value: &[u8],
+    rng: &mut dyn CryptoRng,
+) -> Result<Vec<u8>, Unsealed> {
+    let mut nonce = [0; NONCE];
+    rng.fill_bytes(&mut nonce);
+    let payload = Payload { msg: value, aad: context };
+    let cipher = XChaCha20Poly1305::new(&key.0.into());
+    let sealed = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Unsealed)?;
+    Ok([nonce.as_slice(), &sealed].concat())
+}
+
+/// Opens what [`seal`] made.
+pub(super) fn open(key: &Secret, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealed> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealed)?;
+    let payload = Payload { msg: sealed, aad: context };
+    let cipher = XChaCha20Poly1305::new(&key.0.into());
+    cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| Unsealed)
+}
+
+/// The subkeys of an open database.
+pub(super) struct Keys {
+    values: Secret,
+    keys: Secret,
+    groups: Secret,
+}
+
+impl Keys {
+    pub(super) fn of(data_key: &Secret) -> Keys {
+        let subkey = |label: &[u8]| Secret(mac(data_key, &[b"murmesh/1 private ", label]));
+        Keys { values: subkey(b"values"), keys: subkey(b"keys"), groups: subkey(b"groups") }
+    }
+
+    /// What a row is found by instead of its key.
+    pub(super) fn key(&self, table: u8, key: &[u8]) -> [u8; 16] {
+        first_half(mac(&self.keys, &[&[table], key]))
+    }
+
+    /// What its group is found by.
+    pub(super) fn group(&self, table: u8, group: &[u8]) -> [u8; 16] {
+        first_half(mac(&self.groups, &[&[table], group]))
+    }
+
+    pub(super) fn seal(
+        &self,
+        place: &[u8],
+        value: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Vec<u8>, Unsealed> {
+        seal(&self.values, place, value, rng)
+    }
+
+    pub(super) fn open(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Unsealed> {
+        open(&self.values, place, sealed)
+    }
+}
+
+fn mac(key: &Secret, parts: &[&[u8]]) -> [u8; 32] {
+    // HMAC fills a short key up with zeros; doing so here takes a key of the block's size, which fits.
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key.0).for_each(|(to, from)| *to = from);
+    let mut mac = Hmac::<Sha256>::new(&(*block).into());
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+fn first_half(whole: [u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(whole.first_chunk::<16>().unwrap_or(&[0; 16]));
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy;
+
+    #[test]
+    fn a_value_opens_in_its_own_place_only() {
+        let mut rng = entropy::rng();
+        let key = Secret::random(&mut rng);
+        let mut sealed = seal(&key, b"here", b"value", &mut rng).unwrap();
+        assert_eq!(open(&key, b"here", &sealed).as_deref(), Ok(b"value".as_slice()));
+        assert_eq!(open(&key, b"there", &sealed), Err(Unsealed));
+        assert_eq!(open(&Secret::random(&mut rng), b"here", &sealed), Err(Unsealed));
+        *sealed.last_mut().unwrap() ^= 1;
+        assert_eq!(open(&key, b"here", &sealed), Err(Unsealed));
+        assert_eq!(open(&key, b"here", &[]), Err(Unsealed));
+    }
+}

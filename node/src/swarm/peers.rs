@@ -1,0 +1,364 @@
+//! The table of known peers: addresses, roles, when to dial them again, what they did wrong.
+//!
+//! Pure: `now` is an argument. What survives a restart is [`cache`](PeerTable::cache)d. SPEC §6.3.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use libp2p::Multiaddr;
+use murmesh_protocol::id::{KadKey, PeerId};
+use murmesh_protocol::limits::ADDRESSES_MAX;
+use murmesh_protocol::messenger::io::PeerFault;
+use murmesh_protocol::placement::Candidate;
+use murmesh_protocol::time::{DAY_MS, MINUTE_MS, Time};
+use murmesh_protocol::wire::frame::Role;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Peers known at once; the least useful one is forgotten.
+pub(super) const PEERS_KNOWN_MAX: usize = 4_096;
+/// First pause before a lost peer is dialed again, at most; doubled, with full jitter.
+pub(super) const REDIAL_MIN: Duration = Duration::from_millis(800);
+/// Longest pause.
+pub(super) const REDIAL_MAX: Duration = Duration::from_secs(3600);
+/// A peer that was not seen for so long, and cannot be dialed, is forgotten.
+const FORGET_MS: u64 = 14 * DAY_MS;
+/// Failed dials after which a peer that was never seen is forgotten.
+const FORGET_FAILURES: u32 = 8;
+/// A peer not seen for so long is nobody's custodian.
+const CUSTODIAN_SEEN_MS: u64 = 30 * MINUTE_MS;
+/// Nor is one that failed so many dials in a row.
+const CUSTODIAN_FAILURES: u32 = 4;
+/// Faults at which a peer is disconnected and banned.
+pub(super) const FAULTS_MAX: u32 = 20;
+
+/// What is known of a peer.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// Where it may be, the one that worked last first.
+    pub addresses: Vec<Multiaddr>,
+    /// Its role, from its HELLO or its announcement.
+    pub role: Option<Role>,
+    /// It keeps mail.
+    pub keeps: bool,
+    /// Asked for by name: dialed whatever the number of connections, never pruned.
+    pub pinned: bool,
+    /// Failed dials in a row.
+    pub failures: u32,
+    /// Not dialed before.
+    pub next_dial: Instant,
+    /// When it was last known to be up; the epoch if never.
+    pub seen: Time,
+    faults: u32,
+    /// Time of its last announcement: older ones are replays.
+    spoke: Time,
+}
+
+/// A line of the peer cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Cached {
+    /// PeerId.
+    pub peer: String,
+    /// Addresses.
+    pub addresses: Vec<String>,
+    /// It was a full peer.
+    pub full: bool,
+    /// It kept mail.
+    pub keeps: bool,
+    /// When it was last seen.
+    pub seen: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct PeerTable {
+    own: PeerId,
+    peers: BTreeMap<PeerId, Peer>,
+}
+
+impl PeerTable {
+    /// An empty table of the node `own`.
+    #[must_use]
+    pub(super) fn new(own: PeerId) -> PeerTable {
+        PeerTable { own, peers: BTreeMap::new() }
+    }
+
+    /// Number of peers with a known address.
+    #[must_use]
+    pub(super) fn known(&self) -> usize {
+        self.peers.values().filter(|peer| !peer.addresses.is_empty()).count()
+    }
+
+    /// One peer.
+    #[must_use]
+    pub(super) fn peer(&self, id: &PeerId) -> Option<&Peer> {
+        self.peers.get(id)
+    }
+
+    /// All peers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.peers.iter()
+    }
+
+    /// Adds addresses somebody told of a peer; own ones and those of a full list are ignored.
+    pub(super) fn learn(&mut self, id: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+        if let Some(peer) = self.entry(id, now) {
+            for address in addresses {
+                if peer.addresses.len() < ADDRESSES_MAX && !peer.addresses.contains(&address) {
+                    peer.addresses.push(address);
+                }
+            }
+        }
+    }
+
+    /// What a peer says of itself replaces what others said.
+    pub(super) fn on_announced(&mut self, id: PeerId, role: Role, keeps: bool, seen: Time, now: Instant) {
+        if let Some(peer) = self.entry(id, now) {
+            peer.role = Some(role);
+            peer.keeps = keeps;
+            peer.seen = peer.seen.max(seen);
+        }
+    }
+
+    /// A session is up: its own addresses replace the told ones; the one that worked comes first.
+    pub(super) fn on_up(&mut self, id: PeerId, own: Vec<Multiaddr>, worked: Option<Multiaddr>, now: Instant) {
+        if let Some(peer) = self.entry(id, now) {
+            peer.failures = 0;
+            let told = if own.is_empty() { std::mem::take(&mut peer.addresses) } else { own };
+            peer.addresses = worked.into_iter().collect();
+            for address in told {
+                if peer.addresses.len() < ADDRESSES_MAX && !peer.addresses.contains(&address) {
+                    peer.addresses.push(address);
+                }
+            }
+        }
+    }
+
+    /// The peer is up at this moment.
+    pub(super) fn on_seen(&mut self, id: &PeerId, at: Time) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.seen = peer.seen.max(at);
+        }
+    }
+
+    /// An announcement of a peer, by its clock; false if a later one was heard already.
+    pub(super) fn on_spoke(&mut self, id: &PeerId, time: Time) -> bool {
+        let Some(peer) = self.peers.get_mut(id) else { return true };
+        let news = time > peer.spoke;
+        peer.spoke = peer.spoke.max(time);
+        news
+    }
+
+    /// A session is over: dial again soon.
+    pub(super) fn on_lost(&mut self, id: &PeerId, now: Instant, rng: &mut impl Rng) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.next_dial = now + jitter(REDIAL_MIN, rng);
+        }
+    }
+
+    /// A dial failed: back off.
+    pub(super) fn on_dial_failed(&mut self, id: &PeerId, now: Instant, rng: &mut impl Rng) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.failures = peer.failures.saturating_add(1);
+            let pause = REDIAL_MIN.saturating_mul(1 << peer.failures.min(16)).min(REDIAL_MAX);
+            peer.next_dial = now + jitter(pause, rng);
+        }
+    }
+
+    /// Dial this peer at once, whatever its failures, and keep it.
+    pub(super) fn pin(&mut self, id: PeerId, now: Instant) {
+        if let Some(peer) = self.entry(id, now) {
+            peer.pinned = true;
+            peer.next_dial = now;
+        }
+    }
+
+    /// Counts a fault; says whether the peer has reached the bound, and starts anew if so.
+    pub(super) fn on_fault(&mut self, id: &PeerId, fault: PeerFault) -> bool {
+        let Some(peer) = self.peers.get_mut(id) else { return false };
+        peer.faults += match fault {
+            PeerFault::Malformed => FAULTS_MAX,
+            PeerFault::BadSignature => FAULTS_MAX / 4,
+            PeerFault::Unexpected => 1,
+        };
+        let reached = peer.faults >= FAULTS_MAX;
+        if reached {
+            peer.faults = 0;
+        }
+        reached
+    }
+
+    /// Not connected peers to dial now, best first.
+    #[must_use]
+    pub(super) fn due(&self, now: Instant, busy: impl Fn(&PeerId) -> bool) -> Vec<PeerId> {
+        let own = self.own.kad_key();
+        let mut due: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(id, peer)| peer.next_dial <= now && !peer.addresses.is_empty() && !busy(id))
+            .map(|(id, peer)| (!peer.pinned, peer.failures, id.kad_key().distance(&own), *id))
+            .collect();
+        due.sort_unstable();
+        due.into_iter().map(|(_, _, _, id)| id).collect()
+    }
+
+    /// Peers that may keep mail, by what was heard of them lately.
+    #[must_use]
+    pub(super) fn candidates(&self, at: Time, connected: impl Fn(&PeerId) -> bool) -> Vec<Candidate> {
+        let fresh =
+            |peer: &Peer| at.since(peer.seen) <= CUSTODIAN_SEEN_MS && peer.failures < CUSTODIAN_FAILURES;
+        self.peers
+            .iter()
+            .filter_map(|(id, peer)| {
+                let connected = connected(id);
+                (connected || fresh(peer)).then_some(())?;
+                Some(Candidate { peer: *id, role: peer.role?, keeps: peer.keeps, connected })
+            })
+            .collect()
+    }
+
+    /// Keys of full peers, for the estimate of the network's size.
+    #[must_use]
+    pub(super) fn full_keys(&self) -> Vec<KadKey> {
+        self.peers
+            .iter()
+            .filter(|(_, p)| p.role == Some(Role::Full) && p.keeps)
+            .map(|(id, _)| id.kad_key())
+            .collect()
+    }
+
+    /// Forgets peers that are long gone.
+    pub(super) fn forget(&mut self, at: Time, connected: impl Fn(&PeerId) -> bool) {
+        self.peers.retain(|id, peer| {
+            let gone = peer.failures >= FORGET_FAILURES && at.since(peer.seen) > FORGET_MS;
+            peer.pinned || connected(id) || !gone
+        });
+    }
+
+    /// The peers worth dialing after a restart, those seen last first.
+    #[must_use]
+    pub(super) fn cache(&self, max: usize) -> Vec<Cached> {
+        let mut seen: Vec<_> =
+            self.peers.iter().filter(|(_, p)| p.seen > Time(0) && !p.addresses.is_empty()).collect();
+        seen.sort_by_key(|(_, peer)| std::cmp::Reverse(peer.seen));
+        seen.into_iter()
+            .take(max)
+            .map(|(id, peer)| Cached {
+                peer: id.to_string(),
+                addresses: peer.addresses.iter().map(Multiaddr::to_string).collect(),
+                full: peer.role == Some(Role::Full),
+                keeps: peer.keeps,
+                seen: peer.seen.0,
+            })
+            .collect()
+    }
+
+    /// Takes a cache in; lines that cannot be read are skipped.
+    pub(super) fn load(&mut self, cached: Vec<Cached>, now: Instant) {
+        for line in cached {
+            let Ok(id) = line.peer.parse::<PeerId>() else { continue };
+            let addresses = line.addresses.iter().filter_map(|text| text.parse().ok()).collect();
+            self.learn(id, addresses, now);
+            let role = if line.full { Role::Full } else { Role::Light };
+            self.on_announced(id, role, line.keeps, Time(line.seen), now);
+        }
+    }
+
+    /// The entry of a peer; none for oneself, or when the table is full of better ones.
+    fn entry(&mut self, id: PeerId, now: Instant) -> Option<&mut Peer> {
+        if id == self.own {
+            return None;
+        }
+        if self.peers.len() >= PEERS_KNOWN_MAX && !self.peers.contains_key(&id) {
+            let worst = self
+                .peers
+                .iter()
+                .filter(|(_, peer)| !peer.pinned)
+                .max_by_key(|(_, peer)| (peer.failures, std::cmp::Reverse(peer.seen)))
+                .map(|(id, _)| *id)?;
+            self.peers.remove(&worst);
+        }
+        Some(self.peers.entry(id).or_insert_with(|| Peer {
+            addresses: Vec::new(),
+            role: None,
+            keeps: false,
+            pinned: false,
+            failures: 0,
+            next_dial: now,
+            seen: Time(0),
+            faults: 0,
+            spoke: Time(0),
+        }))
+    }
+}
+
+/// Anything up to `most`, so that peers that were lost together do not return together.
+pub(super) fn jitter(most: Duration, rng: &mut impl Rng) -> Duration {
+    most.mul_f64(f64::from(rng.next_u32()) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(i: u16) -> PeerId {
+        let mut key = [7; 32];
+        key[..2].copy_from_slice(&i.to_be_bytes());
+        PeerId(key)
+    }
+
+    fn rng() -> impl Rng {
+        use rand::SeedableRng;
+        rand::rngs::ChaCha20Rng::seed_from_u64(1)
+    }
+
+    #[test]
+    fn one_peer_above_the_bound_displaces_the_worst() {
+        let (mut table, now) = (PeerTable::new(id(9_999)), Instant::now());
+        for i in 0..PEERS_KNOWN_MAX {
+            table.learn(id(u16::try_from(i).unwrap()), vec![], now);
+        }
+        table.on_dial_failed(&id(5), now, &mut rng());
+        table.learn(id(8_000), vec![], now);
+        assert_eq!(table.iter().count(), PEERS_KNOWN_MAX);
+        assert!(table.peer(&id(5)).is_none() && table.peer(&id(8_000)).is_some());
+    }
+
+    #[test]
+    fn redials_begin_within_a_second_and_end_at_an_hour() {
+        let (mut table, now, mut rng) = (PeerTable::new(id(0)), Instant::now(), rng());
+        table.learn(id(1), vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], now);
+        table.on_lost(&id(1), now, &mut rng);
+        assert!(table.peer(&id(1)).unwrap().next_dial <= now + Duration::from_secs(1));
+        for _ in 0..100 {
+            table.on_dial_failed(&id(1), now, &mut rng);
+            assert!(table.peer(&id(1)).unwrap().next_dial <= now + REDIAL_MAX);
+        }
+        table.pin(id(1), now);
+        assert_eq!(table.due(now, |_| false), [id(1)]);
+        assert_eq!(table.due(now, |_| true), []);
+    }
+
+    #[test]
+    fn a_cache_brings_peers_back() {
+        let (mut table, now) = (PeerTable::new(id(0)), Instant::now());
+        table.learn(id(1), vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], now);
+        assert!(table.cache(9).is_empty(), "never seen");
+        table.on_announced(id(1), Role::Full, true, Time(5), now);
+        let cache = table.cache(9);
+        let mut back = PeerTable::new(id(0));
+        back.load(cache.clone(), now);
+        assert_eq!(back.cache(9), cache);
+    }
+
+    #[test]
+    fn faults_add_up_to_a_ban() {
+        let (mut table, now) = (PeerTable::new(id(0)), Instant::now());
+        table.learn(id(1), vec![], now);
+        for _ in 1..FAULTS_MAX {
+            assert!(!table.on_fault(&id(1), PeerFault::Unexpected));
+        }
+        assert!(table.on_fault(&id(1), PeerFault::Unexpected));
+        assert!(table.on_fault(&id(1), PeerFault::Malformed));
+    }
+}

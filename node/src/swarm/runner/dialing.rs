@@ -1,0 +1,344 @@
+//! Whom to dial: peers frames wait for, hints of tickets, `--peer` addresses, and those lost.
+//!
+//! A network that is no larger than `peers_max` is dialed as a whole. Every dial takes a new port:
+//! dialing from the listening port makes two nodes that dial each other at once collide.
+
+use std::time::{Duration, Instant};
+
+use libp2p::Multiaddr;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError};
+use murmesh_protocol::id::PeerId;
+use murmesh_protocol::messenger::io::Input;
+use murmesh_protocol::route::Machine;
+
+use super::{Link, Runner};
+use crate::links::{SessionNumber, ToMessenger};
+use crate::swarm::peers::{REDIAL_MAX, REDIAL_MIN, jitter};
+use crate::swarm::translate;
+
+/// How long a frame waits for its peer, and a hint for its answer.
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Frames that wait for one peer.
+const WAITING_FRAMES_MAX: usize = 256;
+/// Peers that frames wait for.
+const WAITING_PEERS_MAX: usize = 1_024;
+/// Hints being dialed.
+const HINTS_MAX: usize = 256;
+/// Dials begun in one tick.
+const DIALS_PER_TICK: usize = 16;
+/// Failed dials after which a peer leaves the routing table.
+const KAD_FAILURES: u32 = 3;
+
+/// What a dial is for.
+#[derive(Debug)]
+pub(super) enum Dial {
+    /// A known peer.
+    Peer(PeerId),
+    /// A ticket's hint.
+    Hint,
+    /// A `--peer` without PeerId.
+    Seed(usize),
+}
+
+/// An address of the configuration.
+#[derive(Debug)]
+pub(super) struct Seed {
+    pub(super) address: Multiaddr,
+    /// Known once it was reached.
+    pub(super) peer: Option<PeerId>,
+    failures: u32,
+    next: Instant,
+    dialing: bool,
+}
+
+impl Seed {
+    pub(super) fn new(address: Multiaddr, now: Instant) -> Seed {
+        Seed { address, peer: None, failures: 0, next: now, dialing: false }
+    }
+}
+
+/// A hint on its way to an answer.
+#[derive(Debug)]
+pub(super) struct Hint {
+    text: String,
+    connection: Option<ConnectionId>,
+    peer: Option<PeerId>,
+    deadline: Instant,
+}
+
+/// Frames that wait for a peer to come up, or only the wish that it does.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    frames: Vec<Vec<u8>>,
+    deadline: Instant,
+}
+
+impl Runner {
+    pub(super) fn send(&mut self, to: PeerId, session: Option<SessionNumber>, frame: Vec<u8>, from: Machine) {
+        // A machine hears of a session before this loop does: the number alone tells that it is up.
+        let up = |link: &&Link| link.hello.is_some() || session == Some(link.number);
+        if let Some(link) = self.links.get(&to).filter(up) {
+            // Made for a session that is over: its maker is about to be told so.
+            if session.is_some_and(|session| session != link.number) {
+                return;
+            }
+            if link.queue.push(frame).is_err() {
+                tracing::debug!(peer = %to, "does not read: disconnected");
+                link.queue.close();
+            }
+            return;
+        }
+        if from == Machine::Keeper || session.is_some() {
+            return;
+        }
+        if self.wait_for(to)
+            && let Some(waiting) = self.waiting.get_mut(&to)
+            && waiting.frames.len() < WAITING_FRAMES_MAX
+        {
+            waiting.frames.push(frame);
+        }
+    }
+
+    pub(super) fn connect(&mut self, peer: PeerId, addresses: &[String]) {
+        let now = Instant::now();
+        let addresses = addresses
+            .iter()
+            .filter_map(|text| text.parse::<Multiaddr>().ok())
+            .map(|address| translate::split_peer(address).0)
+            .filter(translate::is_transport)
+            .collect();
+        self.peers.learn(peer, addresses, now);
+        self.peers.pin(peer, now);
+        if !self.is_up(&peer) {
+            self.wait_for(peer);
+        }
+    }
+
+    /// Begins to wait for a peer, dialing it if nobody does; says whether it is worth waiting.
+    fn wait_for(&mut self, peer: PeerId) -> bool {
+        if peer == self.own {
+            return false;
+        }
+        if self.waiting.contains_key(&peer) {
+            return true;
+        }
+        let dialing = self.links.contains_key(&peer) || self.is_dialing(&peer);
+        if self.waiting.len() >= WAITING_PEERS_MAX || !(dialing || self.dial(peer)) {
+            self.tell_messenger(ToMessenger::Input(Input::Unreachable(peer)));
+            return false;
+        }
+        let deadline = Instant::now() + DIAL_TIMEOUT;
+        self.waiting.insert(peer, Waiting { frames: Vec::new(), deadline });
+        true
+    }
+
+    fn is_dialing(&self, peer: &PeerId) -> bool {
+        self.dials.values().any(|dial| matches!(dial, Dial::Peer(dialed) if dialed == peer))
+            || self.connections.values().any(|c| c.peer == *peer && c.streamed)
+    }
+
+    fn dial(&mut self, peer: PeerId) -> bool {
+        let addresses = self.peers.peer(&peer).map(|p| p.addresses.clone()).unwrap_or_default();
+        let Some(id) = self.libp2p_id(&peer).filter(|_| !addresses.is_empty()) else { return false };
+        let options = DialOpts::peer_id(id)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .allocate_new_port()
+            .build();
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                self.dials.insert(connection, Dial::Peer(peer));
+                true
+            }
+            Err(DialError::DialPeerConditionFalse(_)) => true,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "cannot dial");
+                self.peers.on_dial_failed(&peer, Instant::now(), &mut self.rng);
+                false
+            }
+        }
+    }
+
+    fn dial_address(&mut self, address: Multiaddr) -> Option<ConnectionId> {
+        let options = DialOpts::unknown_peer_id().address(address).allocate_new_port().build();
+        let connection = options.connection_id();
+        self.swarm.dial(options).ok().map(|()| connection)
+    }
+
+    pub(super) fn connect_hint(&mut self, text: String) {
+        let now = Instant::now();
+        let Ok(address) = text.parse::<Multiaddr>() else { return self.hint_failed(text) };
+        let (address, named) = translate::split_peer(address);
+        if self.hints.len() >= HINTS_MAX || !translate::is_transport(&address) {
+            return self.hint_failed(text);
+        }
+        let deadline = now + DIAL_TIMEOUT;
+        let at_address =
+            |peer: &PeerId| self.peers.peer(peer).is_some_and(|p| p.addresses.contains(&address));
+        let known = named.or_else(|| self.up().into_iter().find(at_address));
+        if let Some(peer) = known {
+            self.peers.learn(peer, vec![address], now);
+            self.hints.push(Hint { text, connection: None, peer: Some(peer), deadline });
+            if self.is_up(&peer) {
+                self.on_wanted_up(peer)
+            } else {
+                self.connect(peer, &[])
+            }
+            return;
+        }
+        match self.dial_address(address) {
+            Some(connection) => {
+                self.dials.insert(connection, Dial::Hint);
+                self.hints.push(Hint { text, connection: Some(connection), peer: None, deadline });
+            }
+            None => self.hint_failed(text),
+        }
+    }
+
+    fn hint_failed(&mut self, text: String) {
+        self.tell_messenger(ToMessenger::Input(Input::HintFailed(text)));
+    }
+
+    /// A dial from here succeeded: whose was it?
+    pub(super) fn on_dialed(&mut self, id: ConnectionId, peer: PeerId, remote: &Multiaddr) {
+        let now = Instant::now();
+        self.peers.learn(peer, vec![remote.clone()], now);
+        match self.dials.remove(&id) {
+            Some(Dial::Seed(index)) => {
+                if let Some(seed) = self.seeds.get_mut(index) {
+                    seed.peer = Some(peer);
+                    seed.dialing = false;
+                    seed.failures = 0;
+                }
+            }
+            Some(Dial::Hint) => {
+                for hint in self.hints.iter_mut().filter(|hint| hint.connection == Some(id)) {
+                    hint.peer = Some(peer);
+                }
+                if self.is_up(&peer) {
+                    self.on_wanted_up(peer);
+                }
+            }
+            Some(Dial::Peer(_)) | None => {}
+        }
+    }
+
+    pub(super) fn on_dial_failed(
+        &mut self,
+        id: ConnectionId,
+        peer: Option<libp2p::PeerId>,
+        error: &DialError,
+    ) {
+        tracing::debug!(?peer, %error, "dial failed");
+        let now = Instant::now();
+        match self.dials.remove(&id) {
+            Some(Dial::Seed(index)) => {
+                let pause = self.seeds.get(index).map_or(REDIAL_MIN, |seed| {
+                    REDIAL_MIN.saturating_mul(1 << seed.failures.min(16)).min(REDIAL_MAX)
+                });
+                let pause = jitter(pause, &mut self.rng);
+                if let Some(seed) = self.seeds.get_mut(index) {
+                    seed.dialing = false;
+                    seed.failures = seed.failures.saturating_add(1);
+                    seed.next = now + pause;
+                }
+            }
+            Some(Dial::Hint) => {
+                let (failed, rest) =
+                    std::mem::take(&mut self.hints).into_iter().partition(|hint| hint.connection == Some(id));
+                self.hints = rest;
+                let failed: Vec<Hint> = failed;
+                failed.into_iter().for_each(|hint| self.hint_failed(hint.text));
+            }
+            Some(Dial::Peer(peer)) => self.on_peer_dial_failed(peer, now),
+            // A query of the routing layer.
+            None => {}
+        }
+    }
+
+    fn on_peer_dial_failed(&mut self, peer: PeerId, now: Instant) {
+        self.peers.on_dial_failed(&peer, now, &mut self.rng);
+        if self.peers.peer(&peer).is_some_and(|p| p.failures >= KAD_FAILURES)
+            && let Some(id) = self.libp2p_id(&peer)
+        {
+            self.swarm.behaviour_mut().kad.remove_peer(&id);
+        }
+        // It may have dialed here meanwhile.
+        let coming = self.links.contains_key(&peer) || self.connections.values().any(|c| c.peer == peer);
+        if !coming && self.waiting.remove(&peer).is_some() {
+            self.tell_messenger(ToMessenger::Input(Input::Unreachable(peer)));
+        }
+    }
+
+    /// A peer is up: what waited for it goes.
+    pub(super) fn on_wanted_up(&mut self, peer: PeerId) {
+        if let Some(waiting) = self.waiting.remove(&peer)
+            && let Some(link) = self.links.get(&peer)
+        {
+            for frame in waiting.frames {
+                if link.queue.push(frame).is_err() {
+                    link.queue.close();
+                }
+            }
+        }
+        let (reached, rest): (Vec<Hint>, Vec<Hint>) =
+            std::mem::take(&mut self.hints).into_iter().partition(|hint| hint.peer == Some(peer));
+        self.hints = rest;
+        for hint in reached {
+            self.tell_messenger(ToMessenger::Input(Input::HintReached(hint.text, peer)));
+        }
+    }
+
+    pub(super) fn check_waiting(&mut self, now: Instant) {
+        let late: Vec<PeerId> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.deadline <= now)
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in late {
+            self.waiting.remove(&peer);
+            self.tell_messenger(ToMessenger::Input(Input::Unreachable(peer)));
+        }
+        let (late, rest): (Vec<Hint>, Vec<Hint>) =
+            std::mem::take(&mut self.hints).into_iter().partition(|hint| hint.deadline <= now);
+        self.hints = rest;
+        late.into_iter().for_each(|hint| self.hint_failed(hint.text));
+    }
+
+    /// Dials configured addresses until each has shown its peer, and again when that is lost.
+    pub(super) fn dial_seeds(&mut self, now: Instant) {
+        for index in 0..self.seeds.len() {
+            let Some(seed) = self.seeds.get(index) else { continue };
+            let connected =
+                seed.peer.is_some_and(|peer| self.links.contains_key(&peer) || self.is_dialing(&peer));
+            if connected || seed.dialing || seed.next > now {
+                continue;
+            }
+            let dialed = self.dial_address(seed.address.clone());
+            if let Some(connection) = dialed {
+                self.dials.insert(connection, Dial::Seed(index));
+            }
+            if let Some(seed) = self.seeds.get_mut(index) {
+                seed.dialing = dialed.is_some();
+                seed.next = now + REDIAL_MIN;
+            }
+        }
+    }
+
+    pub(super) fn dial_due(&mut self, now: Instant) {
+        let due = self.peers.due(now, |peer| self.links.contains_key(peer) || self.is_dialing(peer));
+        let mut begun = 0;
+        for peer in due {
+            let pinned = self.peers.peer(&peer).is_some_and(|p| p.pinned);
+            let room = self.links.len() + self.dials.len() < self.config.peers_max;
+            if begun >= DIALS_PER_TICK || !(room || pinned) {
+                break;
+            }
+            begun += 1;
+            self.dial(peer);
+        }
+    }
+}

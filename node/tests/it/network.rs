@@ -1,0 +1,243 @@
+//! Two and more networks on loopback: hello, order, loss, crossing dials, coming back.
+
+use libp2p::identity::Keypair;
+use murmesh_node::links::{Ask, Command, ToMessenger};
+use murmesh_protocol::id::{Address, EnvelopeId, PeerId};
+use murmesh_protocol::messenger::io::{Input, QueryId};
+use murmesh_protocol::time::Time;
+use murmesh_protocol::wire::frame::{CustodyReceipt, Frame, Role};
+use tokio::time::timeout;
+
+use crate::stub::{PATIENCE, Stub, config};
+
+/// A frame for the Messenger that carries a number.
+fn numbered(i: u64) -> Frame {
+    Frame::Held { envelope: EnvelopeId([7; 32]), receipt: CustodyReceipt::Plain { until: Time(i) } }
+}
+
+fn number(frame: &Frame) -> u64 {
+    match frame {
+        Frame::Held { receipt: CustodyReceipt::Plain { until }, .. } => until.0,
+        other => panic!("not numbered: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hellos_are_exchanged_and_challenges_cross() {
+    let mut a = Stub::new(vec![]);
+    let mut b = Stub::new(vec![a.address().await]);
+    let (at_a, _) = a.up(b.peer).await;
+    let (at_b, _) = b.up(a.peer).await;
+    assert_eq!(at_a.their_challenge, at_b.our_challenge);
+    assert_eq!(at_a.our_challenge, at_b.their_challenge);
+    assert_ne!(at_a.our_challenge, at_a.their_challenge);
+    assert_eq!((at_a.role, at_a.keeps, at_a.prefix), (Role::Full, true, None));
+    a.stop().await;
+    b.down_or_stopped().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_frames_each_way_arrive_in_order() {
+    const FRAMES: u64 = 10_000;
+    let mut a = Stub::new(vec![]);
+    let mut b = Stub::new(vec![a.address().await]);
+    let (_, session_a) = a.up(b.peer).await;
+    let (_, session_b) = b.up(a.peer).await;
+    let (peer_a, peer_b) = (a.peer, b.peer);
+    let (to_a, to_b) = (b.network.commands.clone(), a.network.commands.clone());
+    let sender = |commands: tokio::sync::mpsc::Sender<Vec<Command>>, to: PeerId, session| async move {
+        for i in 0..FRAMES {
+            let frame = numbered(i).to_bytes();
+            let from = murmesh_protocol::route::Machine::Messenger;
+            commands.send(vec![Command::Send { to, session: Some(session), frame, from }]).await.unwrap();
+        }
+    };
+    let receive = |mut stub: Stub| async move {
+        for i in 0..FRAMES {
+            assert_eq!(number(&stub.frame().await.1), i);
+        }
+        stub
+    };
+    let started = std::time::Instant::now();
+    let all = async {
+        tokio::join!(sender(to_b, peer_b, session_a), sender(to_a, peer_a, session_b), receive(a), receive(b))
+    };
+    let ((), (), a, b) = timeout(PATIENCE, all).await.expect("all arrive");
+    eprintln!("{} frames a second each way", FRAMES as u128 * 1_000 / started.elapsed().as_millis().max(1));
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dials_that_cross_end_in_one_stream() {
+    for _ in 0..5 {
+        let (mut a, mut b) = (Stub::new(vec![]), Stub::new(vec![]));
+        let (at_a, at_b) = (a.address().await.to_string(), b.address().await.to_string());
+        tokio::join!(
+            a.ask(vec![Command::Connect(b.peer, vec![at_b])]),
+            b.ask(vec![Command::Connect(a.peer, vec![at_a])])
+        );
+        // Whatever happened before, in the end a marker sent each way arrives, once.
+        let (mut number_a, mut number_b) = (a.up(b.peer).await.1, b.up(a.peer).await.1);
+        let (mut heard_a, mut heard_b) = (false, false);
+        a.send(b.peer, Some(number_a), &numbered(1)).await;
+        b.send(a.peer, Some(number_b), &numbered(1)).await;
+        while !(heard_a && heard_b) {
+            tokio::select! {
+                told = a.told() => match told {
+                    ToMessenger::Up(_, number) => { number_a = number; a.send(b.peer, Some(number_a), &numbered(1)).await; }
+                    ToMessenger::Input(Input::Frame(..)) => heard_a = true,
+                    _ => {}
+                },
+                told = b.told() => match told {
+                    ToMessenger::Up(_, number) => { number_b = number; b.send(a.peer, Some(number_b), &numbered(1)).await; }
+                    ToMessenger::Input(Input::Frame(..)) => heard_b = true,
+                    _ => {}
+                },
+            }
+        }
+        assert_eq!((a.status().await.connected, b.status().await.connected), (1, 1));
+        a.stop().await;
+        b.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_is_dialed_again_and_finds_its_way_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Some(directory.path().join("peers.json"));
+    let mut a = Stub::new(vec![]);
+    let address = a.address().await;
+    let keypair = Keypair::generate_ed25519();
+    let mut first = config(&keypair, vec![address]);
+    first.cache.clone_from(&cache);
+    let mut b = Stub::with(first);
+    a.up(b.peer).await;
+    b.up(a.peer).await;
+    let cached = cache.clone().unwrap();
+    let written = async {
+        while !cached.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, written).await.expect("the cache is written while running");
+    b.network.task.abort();
+    a.down(b.peer).await;
+    // No `--peer` this time: the cache is enough.
+    let mut again = config(&keypair, vec![]);
+    again.cache = cache;
+    let mut b = Stub::with(again);
+    b.up(a.peer).await;
+    a.up(b.peer).await;
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn newcomers_learn_of_the_others_and_connect_to_all() {
+    let hub = Stub::new(vec![]);
+    let address = hub.address().await;
+    let others: Vec<Stub> = (0..5).map(|_| Stub::new(vec![address.clone()])).collect();
+    let complete = async {
+        for stub in &others {
+            while stub.status().await.connected < 5 {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    timeout(PATIENCE, complete).await.expect("everyone is connected to everyone");
+    let (answer, peers) = tokio::sync::oneshot::channel();
+    hub.network.asks.send(Ask::Peers(answer)).await.unwrap();
+    let peers = peers.await.unwrap().peers;
+    assert!(peers.len() == 5 && peers.iter().all(|p| p.connected && p.role == "full"), "{peers:?}");
+    for stub in others {
+        stub.stop().await;
+    }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_and_unreachable_peers_are_answered() {
+    let a = Stub::new(vec![]);
+    let mut b = Stub::new(vec![]);
+    let hint = a.address().await.to_string();
+    b.ask(vec![Command::ConnectHint(hint.clone()), Command::ConnectHint("/ip4/127.0.0.1/tcp/1".into())])
+        .await;
+    let (mut up, mut reached, mut failed) = (false, false, false);
+    while !(reached && failed) {
+        match b.told().await {
+            ToMessenger::Up(facts, _) => up = facts.peer == a.peer,
+            ToMessenger::Input(Input::HintReached(text, peer)) => {
+                assert!(up, "up is told first");
+                assert_eq!((text, peer), (hint.clone(), a.peer));
+                reached = true;
+            }
+            ToMessenger::Input(Input::HintFailed(text)) => {
+                assert_eq!(text, "/ip4/127.0.0.1/tcp/1");
+                failed = true;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // The same hint again: answered without another connection.
+    b.ask(vec![Command::ConnectHint(hint.clone())]).await;
+    assert!(matches!(b.told().await, ToMessenger::Input(Input::HintReached(text, _)) if text == hint));
+    let nobody = PeerId([9; 32]);
+    b.send(nobody, None, &numbered(0)).await;
+    assert!(matches!(b.told().await, ToMessenger::Input(Input::Unreachable(peer)) if peer == nobody));
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_wait_for_a_dial_but_never_for_another_session() {
+    let mut a = Stub::new(vec![]);
+    let mut b = Stub::new(vec![]);
+    let address = a.address().await.to_string();
+    b.ask(vec![Command::Connect(a.peer, vec![address])]).await;
+    b.send(a.peer, None, &numbered(1)).await;
+    assert_eq!(number(&a.frame().await.1), 1);
+    let (_, session) = b.up(a.peer).await;
+    b.send(a.peer, Some(murmesh_node::links::SessionNumber(session.0 + 1)), &numbered(2)).await;
+    b.send(a.peer, Some(session), &numbered(3)).await;
+    assert_eq!(number(&a.frame().await.1), 3);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn custodians_are_the_own_node_and_its_peers() {
+    let mut a = Stub::new(vec![]);
+    let mut b = Stub::new(vec![a.address().await]);
+    b.up(a.peer).await;
+    a.up(b.peer).await;
+    let (query, address) = (QueryId(4), Address([3; 32]));
+    let known = async {
+        while b.status().await.custodians_known < 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, known).await.unwrap();
+    b.ask(vec![Command::FindCustodians(query, address)]).await;
+    let ToMessenger::Input(Input::Custodians(answered, region)) = b.told().await else { panic!("an answer") };
+    assert_eq!(answered, query);
+    let mut custodians = region.custodians;
+    custodians.sort_unstable();
+    let mut both = vec![a.peer, b.peer];
+    both.sort_unstable();
+    assert_eq!(custodians, both);
+    a.stop().await;
+    b.stop().await;
+}
+
+impl Stub {
+    /// A good-bye of the other end arrives as an ordinary end.
+    async fn down_or_stopped(&mut self) {
+        loop {
+            if let ToMessenger::Input(Input::PeerDown(_)) = self.told().await {
+                return;
+            }
+        }
+    }
+}
