@@ -3,6 +3,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
     reason = "a test that meets the unexpected has failed"
 )]
 
