@@ -4,6 +4,7 @@ use murmesh_protocol::control::{NoParams, Request, StatusReply};
 use serde::Serialize;
 
 use super::Outcome;
+use super::status::without_account;
 use crate::context::Context;
 use crate::error::exit;
 use crate::text::one_line;
@@ -47,10 +48,8 @@ fn first_steps(same: &str) -> String {
 
 fn summary(status: &StatusReply, same: &str) -> String {
     let Some(account) = &status.account else {
-        return format!(
-            "a node without an account: it keeps mail for others ({})\n\n  murmesh init{same}     make an account",
-            count(status.custody.envelopes, "envelope")
-        );
+        let kept = count(status.custody.envelopes, "envelope");
+        return format!("{}\nit keeps {kept} now", without_account(status, same).unwrap_or_default());
     };
     let waiting = status.outbox.queued + status.outbox.held;
     let next = match (status.contacts, status.unread) {
