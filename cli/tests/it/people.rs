@@ -15,11 +15,11 @@ fn first_steps_without_a_node() {
 exit 0
 murmesh: messages from machine to machine, with no server in the middle
 
-  murmesh init --name NICK     make an account: no number, no mail address
-  murmesh invite --qr          let somebody add you
-  murmesh add                  add somebody by their ticket
-  murmesh send WHO "hello"     send
-  murmesh help                     all commands
+  murmesh init --name NICK   make an account: no number, no mail address
+  murmesh invite --qr        let somebody add you
+  murmesh add                add somebody by their ticket
+  murmesh send WHO "hello"   send
+  murmesh help               all commands
 --
 
 "#]]
