@@ -162,3 +162,8 @@ pub const UNDECRYPTABLE_MAX: usize = 5;
 pub const RUNS_PER_CONTACT_MAX: usize = 8;
 /// First repetition of an introduction that custodians hold; doubled up to `RETRY_MS_MAX`.
 pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;
+/// How long a message that no session knows waits for what comes before it, until it is looked for far
+/// ahead in the sessions.
+pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
+/// Ranges remembered of one run beyond its contiguous part; at the bound the oldest gap is given up.
+pub const RECEIVED_RANGES_MAX: usize = 1_024;

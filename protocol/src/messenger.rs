@@ -383,6 +383,7 @@ impl Messenger {
                 Timer::Adding(account) => self.on_adding_timer(step, account)?,
                 Timer::Session(account) => self.on_session_timer(step, account)?,
                 Timer::Body(id) => self.on_body_timer(step, id),
+                Timer::FarAhead => self.open_far_ahead(step)?,
                 Timer::Regions => self.look_up_regions(step),
                 Timer::Poll => self.poll_mailboxes(step),
                 Timer::Publish => self.publish(step)?,

@@ -65,7 +65,12 @@ mod tests {
     #[test]
     fn the_prefix_counted_longest_ago_is_forgotten_at_the_bound() {
         let mut rates = Rates::default();
-        let prefix = |i: usize| Some([0, 0, 0, 0, (i >> 8) as u8, (i & 0xff) as u8]);
+        let prefix = |i: usize| {
+            u32::try_from(i).unwrap().to_be_bytes()[..]
+                .try_into()
+                .map(|[a, b, c, d]: [u8; 4]| [0, 0, a, b, c, d])
+                .ok()
+        };
         for i in 0..=DEPOSIT_PREFIXES_MAX {
             assert!(rates.charge(Time(u64::try_from(i).unwrap()), prefix(i), 1).is_ok());
         }

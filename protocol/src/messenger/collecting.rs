@@ -10,9 +10,10 @@ use super::receiving::Outcome;
 use super::timers::Timer;
 use super::{Messenger, Query, Step};
 use crate::blind::{AddressSigner, BlindedSigner};
-use crate::id::{Address, EnvelopeId, PeerId};
+use crate::id::{Address, EnvelopeId, PeerId, SessionId};
 use crate::limits::{
-    BODY_MS, COLLECT_DAYS_MAX, IDS_PER_CLAIM_MAX, POLL_MS, SEEN_ENVELOPES_MAX, SUBSCRIBED, UNOPENED_MAX,
+    BODY_MS, COLLECT_DAYS_MAX, FAR_AHEAD_MS, IDS_PER_CLAIM_MAX, POLL_MS, SEEN_ENVELOPES_MAX, SUBSCRIBED,
+    UNOPENED_MAX,
 };
 use crate::store::StoreError;
 use crate::time::{Day, MINUTE_MS, Time};
@@ -363,17 +364,14 @@ impl Messenger {
         inner: Vec<u8>,
     ) -> Result<Outcome, StoreError> {
         let Some(mailbox) = self.collecting.mailboxes.get(&address) else { return Ok(Outcome::Refused) };
-        let day = mailbox.day;
         let outcome = match mailbox.kind {
             Kind::Request => self.on_first(step, &inner, Some(from))?,
             Kind::Contact => self.on_later(step, &inner, Some(from))?,
         };
         match outcome {
-            Outcome::Opened | Outcome::Duplicate => {
-                self.collecting.seen.insert(id);
-                self.collecting.tombstones.entry((address, day)).or_default().push(id);
-            }
+            Outcome::Opened | Outcome::Duplicate => self.drop_collected(address, id),
             Outcome::Unknown => {
+                self.timers.set(step.now.plus(FAR_AHEAD_MS), Timer::FarAhead);
                 if self.collecting.unopened.len() >= UNOPENED_MAX {
                     self.collecting.unopened.pop_front();
                 }
@@ -394,6 +392,34 @@ impl Messenger {
             }
         }
         Ok(())
+    }
+
+    /// What still cannot be opened may be far ahead in a session, behind messages that are lost: one
+    /// table of far tags a session and pass.
+    pub(crate) fn open_far_ahead(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        if self.collecting.unopened.is_empty() {
+            return Ok(());
+        }
+        let sessions: Vec<SessionId> =
+            self.contacts.values().filter_map(|contact| contact.preferred).collect();
+        for id in sessions {
+            let Some(table) = self.sessions.get(&id).map(|live| live.session.wide_table()) else { continue };
+            for unopened in core::mem::take(&mut self.collecting.unopened) {
+                let kept_by = Some(unopened.from);
+                if self.on_far_ahead(step, id, &unopened.inner, &table, kept_by)? == Outcome::Opened {
+                    self.drop_collected(unopened.address, unopened.id);
+                } else {
+                    self.collecting.unopened.push_back(unopened);
+                }
+            }
+        }
+        self.open_the_unopened(step)
+    }
+
+    fn drop_collected(&mut self, address: Address, id: EnvelopeId) {
+        let Some(day) = self.collecting.mailboxes.get(&address).map(|mailbox| mailbox.day) else { return };
+        self.collecting.seen.insert(id);
+        self.collecting.tombstones.entry((address, day)).or_default().push(id);
     }
 
     /// Tells the custodians of each mailbox what may be dropped.

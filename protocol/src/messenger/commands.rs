@@ -41,7 +41,7 @@ impl Messenger {
                 Err(ControlError::with(ErrorName::AlreadyInitialised, self.me.id().to_string()))
             }
             Request::IdShow(_) => Ok(Reply::Id(self.id_reply())),
-            Request::Status(_) => Ok(Reply::Status(Box::new(self.status(step)?))),
+            Request::Status(_) => Ok(Reply::Status(Box::new(self.status(step.now)))),
             Request::Invite(params) => self.create_invite(step, &params)?.map(Reply::Invite),
             Request::Contacts(_) => Ok(Reply::Contacts(self.contacts_reply())),
             Request::Contact(params) => names::resolve(&params.who, &self.contacts)
@@ -65,13 +65,13 @@ impl Messenger {
     }
 
     /// What this machine knows of the status; the shell fills in the node's part.
-    fn status(&mut self, step: &mut Step<'_>) -> Result<StatusReply, StoreError> {
+    fn status(&self, now: crate::time::Time) -> StatusReply {
         let count = |state| {
             let texts = self.outbox.entries.values().filter(|entry| entry.is_text());
             u64::try_from(texts.filter(|entry| entry.row.state == state).count()).unwrap_or(u64::MAX)
         };
         let outbox = OutboxStatus { queued: count(MessageState::Queued), held: count(MessageState::Held) };
-        Ok(StatusReply {
+        StatusReply {
             state: "running".to_owned(),
             pid: 0,
             peer_id: self.config.own_peer.to_string(),
@@ -83,10 +83,10 @@ impl Messenger {
             health: Health { ok: true, reasons: Vec::new() },
             account: Some(self.id_reply()),
             contacts: u64::try_from(self.contacts.len()).unwrap_or(u64::MAX),
-            unread: self.unread(step)?,
-            started_at: step.now.into(),
+            unread: self.contacts.values().map(|contact| contact.unread).sum(),
+            started_at: now.into(),
             custodians_known: 0,
-        })
+        }
     }
 
     fn contacts_reply(&self) -> ContactsReply {
@@ -168,7 +168,7 @@ impl Messenger {
             rows::save(step.store, &ClientIdRow { client_id, id, contact: account, text: hash, day })?;
         }
         self.enqueue(step, row)?;
-        Ok(Ok(self.send_reply(step, &message)?))
+        Ok(Ok(self.send_reply(&message)))
     }
 
     fn check_send(&self, params: &SendParams) -> Result<crate::id::AccountId, ControlError> {
@@ -192,21 +192,21 @@ impl Messenger {
     fn sent_before(&mut self, step: &mut Step<'_>, used: &ClientIdRow) -> Answer<SendReply> {
         let key = rows::message_key(&used.contact, true, &used.id);
         match rows::load::<MessageRow>(step.store, &key)? {
-            Some(message) => Ok(Ok(self.send_reply(step, &message)?)),
+            Some(message) => Ok(Ok(self.send_reply(&message))),
             None => Err(StoreError::Corrupt),
         }
     }
 
-    fn send_reply(&mut self, _step: &Step<'_>, message: &MessageRow) -> Result<SendReply, StoreError> {
+    fn send_reply(&self, message: &MessageRow) -> SendReply {
         let name = self.contacts.get(&message.contact).map(|contact| contact.name.clone());
         let entry = self.outbox.entries.get(&message.id);
-        Ok(SendReply {
+        SendReply {
             id: message.id.to_string(),
             to: name.unwrap_or_else(|| message.contact.to_string()),
             state: entry.map_or(message.state, |entry| entry.row.state),
             custodians: entry.map(|entry| custodians(&entry.row)).unwrap_or_default(),
             reason: entry.and_then(|entry| entry.row.reason),
-        })
+        }
     }
 
     fn outbox_reply(&self) -> OutboxReply {

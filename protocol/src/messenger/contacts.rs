@@ -50,6 +50,7 @@ impl Messenger {
             sent: 0,
             received: Vec::new(),
             receipt_owed: false,
+            unread: 0,
         };
         rows::save(step.store, &contact)?;
         self.contacts.insert(account, contact);

@@ -47,6 +47,10 @@ impl Messenger {
             for mut message in messages.into_iter().filter(|message| message.unread) {
                 message.unread = false;
                 rows::save(step.store, &message)?;
+                if let Some(contact) = self.contacts.get_mut(&message.contact) {
+                    contact.unread = contact.unread.saturating_sub(1);
+                    rows::save(step.store, contact)?;
+                }
             }
         }
         Ok(Ok(ReadReply { messages: shown, next: None }))
@@ -71,11 +75,6 @@ impl Messenger {
             kept_by: message.kept_by.map(|peer| peer.to_string()),
             unread: message.unread,
         }
-    }
-
-    pub(crate) fn unread(&self, step: &mut Step<'_>) -> Result<u64, StoreError> {
-        let all = rows::scan::<MessageRow>(step.store)?;
-        Ok(u64::try_from(all.iter().filter(|message| message.unread).count()).unwrap_or(u64::MAX))
     }
 
     /// The message that an id or a prefix of one means, with its contact.

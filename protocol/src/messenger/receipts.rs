@@ -14,7 +14,9 @@ use super::timers::Timer;
 use super::{Messenger, Query, Step};
 use crate::control::{MessageState, Path};
 use crate::id::{AccountId, EnvelopeId, MessageId, PeerId};
-use crate::limits::{LIFE_MS, MAILBOX_RECEIPT_MS, RECEIPT_GATHER_MS, RECEIPT_RANGES_MAX};
+use crate::limits::{
+    LIFE_MS, MAILBOX_RECEIPT_MS, RECEIPT_GATHER_MS, RECEIPT_RANGES_MAX, RECEIVED_RANGES_MAX,
+};
 use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::Time;
@@ -47,6 +49,13 @@ impl ReceivedRun {
         let known = seq <= self.up_to || self.beyond.iter().any(|(from, to)| (*from..=*to).contains(&seq));
         if known {
             return None;
+        }
+        if self.beyond.len() >= RECEIVED_RANGES_MAX
+            && let Some((_, end)) = self.beyond.first().copied()
+        {
+            // So many gaps are its author's doing: the oldest is given up, as if it had arrived.
+            self.up_to = self.up_to.max(end);
+            self.beyond.remove(0);
         }
         self.beyond.push((seq, seq));
         self.beyond.sort_unstable();
@@ -311,6 +320,16 @@ mod tests {
         assert_eq!(run.insert(3), Some(0));
         assert_eq!((run.up_to, run.beyond.clone()), (6, vec![]));
         assert_eq!(run.insert(u64::MAX), Some(u64::MAX - 7));
+    }
+
+    #[test]
+    fn gaps_are_bounded_and_the_oldest_is_given_up() {
+        let mut run = ReceivedRun::default();
+        let odd = |i: usize| 2 * u64::try_from(i).unwrap() + 3;
+        (0..RECEIVED_RANGES_MAX).for_each(|i| assert!(run.insert(odd(i)).is_some()));
+        assert_eq!((run.up_to, run.beyond.len()), (0, RECEIVED_RANGES_MAX));
+        assert!(run.insert(odd(RECEIVED_RANGES_MAX)).is_some());
+        assert_eq!((run.up_to, run.beyond.len()), (3, RECEIVED_RANGES_MAX));
     }
 
     proptest::proptest! {

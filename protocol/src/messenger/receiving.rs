@@ -10,8 +10,8 @@ use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::keys::PrekeyPair;
-use crate::limits::{FIRST_MESSAGES_PER_HOUR_MAX, RUNS_PER_CONTACT_MAX};
-use crate::session::{self, Accepted, FirstHeader, Opened};
+use crate::limits::{FIRST_MESSAGES_PER_HOUR_MAX, GRACE_MS, RUNS_PER_CONTACT_MAX};
+use crate::session::{self, Accepted, FirstHeader, Opened, WideTable};
 use crate::store::StoreError;
 use crate::time::HOUR_MS;
 use crate::wire::manifest::ManifestIn;
@@ -49,6 +49,22 @@ impl Messenger {
         match live.session.open(step.now, inner) {
             Ok(opened) => self.on_opened(step, id, &opened, kept_by),
             Err(_) => Ok(Outcome::Refused),
+        }
+    }
+
+    /// A message that only a table of far tags may know.
+    pub(crate) fn on_far_ahead(
+        &mut self,
+        step: &mut Step<'_>,
+        id: SessionId,
+        inner: &[u8],
+        table: &WideTable,
+        kept_by: KeptBy,
+    ) -> Result<Outcome, StoreError> {
+        let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+        match live.session.open_wide(step.now, inner, table) {
+            Ok(opened) => self.on_opened(step, id, &opened, kept_by),
+            Err(_) => Ok(Outcome::Unknown),
         }
     }
 
@@ -252,6 +268,11 @@ impl Messenger {
         }
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
         let gap = take_place(&mut contact.received, text.place);
+        if text.expires.plus(GRACE_MS) < step.now {
+            // Its life is over, by any clock: it is not shown, and nobody waits for it.
+            return rows::save(step.store, contact);
+        }
+        contact.unread += 1;
         rows::save(step.store, contact)?;
         self.me.row.arrivals += 1;
         self.me.save(step.store)?;

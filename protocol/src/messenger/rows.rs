@@ -151,6 +151,8 @@ pub(crate) struct ContactRow {
     /// What has arrived of theirs, by run.
     pub(crate) received: Vec<ReceivedRun>,
     pub(crate) receipt_owed: bool,
+    /// Messages of theirs that no `read` has shown.
+    pub(crate) unread: u64,
 }
 
 impl core::fmt::Debug for ContactRow {

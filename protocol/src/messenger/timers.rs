@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Session(AccountId),
     /// A body was asked for and has not come.
     Body(EnvelopeId),
+    /// Messages that could not be opened may be far ahead in their session.
+    FarAhead,
     /// Regions may have changed: look them up again.
     Regions,
     /// Poll every region member.
@@ -38,6 +40,7 @@ impl Timer {
             Timer::Adding(_) => "contacts: an invite record is awaited",
             Timer::Session(_) => "session: a bundle is awaited",
             Timer::Body(_) => "collecting: a body is awaited",
+            Timer::FarAhead => "collecting: try what could not be opened",
             Timer::Regions => "collecting: regions may have changed",
             Timer::Poll => "collecting: poll",
             Timer::Publish => "directory: publish records",

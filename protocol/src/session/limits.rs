@@ -1,6 +1,6 @@
 //! Every bound of a session, with what happens at it (SPEC §5.7).
 
-use crate::time::{DAY_MS, HOUR_MS};
+use crate::time::DAY_MS;
 
 /// First messages of one handshake; then sealing is refused and a new handshake is due.
 pub const INITIAL_MESSAGES_MAX: u32 = 100;
@@ -26,4 +26,4 @@ pub const SKIPPED_KEY_AGE_MS_MAX: u64 = 31 * DAY_MS;
 pub const EPOCH_MESSAGES_MAX: u32 = 1 << 16;
 
 /// How far past its `not_after` a bundle still begins sessions: clocks differ.
-pub const BUNDLE_GRACE_MS: u64 = 26 * HOUR_MS;
+pub use crate::limits::GRACE_MS as BUNDLE_GRACE_MS;

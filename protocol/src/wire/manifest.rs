@@ -6,7 +6,7 @@ use crate::crypto::{is_low_order, verify};
 use crate::id::{AccountId, DeviceId, sha256};
 use crate::keys::AccountKeys;
 use crate::label;
-use crate::time::{HOUR_MS, Time};
+use crate::time::Time;
 use crate::wire::layout::Reader;
 
 /// Most devices of an account.
@@ -16,7 +16,7 @@ pub const REVOKED_MAX: usize = 32;
 /// Most bytes of a device's (encrypted) name.
 pub const DEVICE_NAME_BYTES_MAX: usize = 64;
 /// How far clocks may differ: added to every expiry, and to every `not_before` downwards.
-pub const CLOCK_GRACE_MS: u64 = 26 * HOUR_MS;
+pub use crate::limits::GRACE_MS as CLOCK_GRACE_MS;
 
 const FORMAT: u8 = 1;
 /// Signed by the account key itself. Delegates will be kind 1.

@@ -1,7 +1,17 @@
 //! The integration tests of the core, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "a test that meets the unexpected has failed"
+)]
 
 mod canaries;
 mod chaos;
+mod custody;
+mod delivery;
 mod offline_delivery;
 mod purity;
 mod session_chaos;

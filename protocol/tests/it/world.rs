@@ -50,6 +50,10 @@ pub(crate) struct Node {
     /// Counts its lives: what was meant for an earlier one is dropped.
     life: u64,
     pub(crate) misbehaved: u64,
+    /// The Keeper's next sweep that is scheduled.
+    sweep: Time,
+    /// Its database is an older copy: told to the Messenger at the next start.
+    pub(crate) rolled_back: bool,
 }
 
 /// What is under way.
@@ -123,6 +127,8 @@ impl World {
                 account: i < accounts,
                 life: 0,
                 misbehaved: 0,
+                sweep: Time(0),
+                rolled_back: false,
             });
         }
         for i in 0..accounts + custodians {
@@ -157,7 +163,8 @@ impl World {
         let config = keeper::Config { own_peer: node.peer, held_bytes_max: 64 << 20 };
         node.keeper = Some(node.custody.transaction(|tx| Keeper::restore(config, now, tx)).unwrap());
         if node.account {
-            let config = messenger::Config { own_peer: node.peer, rolled_back: false };
+            let config =
+                messenger::Config { own_peer: node.peer, rolled_back: std::mem::take(&mut node.rolled_back) };
             let (private, rng) = (&mut node.private, &mut node.rng);
             node.messenger =
                 Some(private.transaction(|tx| Messenger::restore(config, now, tx, rng)).unwrap());
@@ -272,7 +279,7 @@ impl World {
         let now = self.local(i);
         let crash = self.faults.crash;
         let crash = self.chance(crash);
-        let Node { keeper, custody, .. } = &mut self.nodes[i];
+        let Node { keeper, custody, sweep, .. } = &mut self.nodes[i];
         let Some(machine) = keeper else { return };
         let done: Result<(), StoreError> = custody.transaction(|tx| machine.handle(now, input, tx));
         done.unwrap();
@@ -283,6 +290,10 @@ impl World {
         let mut outputs = Vec::new();
         while let Some(output) = machine.poll_output() {
             outputs.push(output);
+        }
+        if let Some(deadline) = machine.poll_deadline().filter(|deadline| deadline.at != *sweep) {
+            *sweep = deadline.at;
+            self.schedule(i, deadline.at);
         }
         for output in outputs {
             match output {
@@ -390,6 +401,11 @@ impl World {
                     });
                 if due {
                     self.messenger_step(node, Input::Deadline);
+                }
+                let now = self.local(node);
+                let keeper = self.nodes[node].keeper.as_ref().filter(|_| self.nodes[node].life == life);
+                if keeper.and_then(|k| k.poll_deadline()).is_some_and(|deadline| deadline.at <= now) {
+                    self.keeper_step(node, keeper::io::Input::Deadline);
                 }
             }
             What::Start { node } => {

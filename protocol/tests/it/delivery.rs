@@ -1,0 +1,212 @@
+//! What a client is promised about sending: once, in order, honest about gaps and ends.
+
+use murmesh_protocol::control::{
+    ErrorName, EventBody, MessageState, QueuedReason, ReadParams, Reply, Request, SendParams, WhyReply,
+};
+use murmesh_protocol::limits::GRACE_MS;
+use murmesh_protocol::time::{DAY_MS, HOUR_MS, SECOND_MS};
+
+use crate::world::{Faults, World};
+
+fn connected(seed: u64, custodians: usize) -> World {
+    let mut world = World::new(seed, 2, custodians);
+    world.run(SECOND_MS);
+    world.introduce(0, 1);
+    world.run(2 * SECOND_MS);
+    world
+}
+
+fn why(world: &mut World, node: usize, id: &str) -> WhyReply {
+    let params = murmesh_protocol::control::MessageParams { id: id.to_owned() };
+    match world.call(node, Request::Why(params)) {
+        Ok(Reply::Why(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_same_client_id_never_sends_twice() {
+    let mut world = connected(31, 4);
+    let send = |text: &str| World::send_request("p1", text, Some("once".to_owned()));
+    let Ok(Reply::Send(first)) = world.call(0, send("hello")) else { panic!() };
+    world.run(2 * SECOND_MS);
+    // Also after a restart.
+    world.stop(0);
+    world.start(0);
+    let Ok(Reply::Send(second)) = world.call(0, send("hello")) else { panic!() };
+    assert_eq!(first.id, second.id);
+    assert_eq!(second.state, MessageState::Delivered);
+    let other = world.call(0, send("other text")).map_err(|error| error.name);
+    assert_eq!(other, Err(ErrorName::ClientIdReused));
+    world.run(2 * SECOND_MS);
+    assert_eq!(world.texts_from(1, "p0"), ["hello"]);
+}
+
+#[test]
+fn bad_requests_are_named_and_change_nothing() {
+    let mut world = connected(32, 4);
+    let mut error = |to: &str, text: &str, expire_ms| {
+        let params = SendParams { to: to.to_owned(), text: text.to_owned(), client_id: None, expire_ms };
+        world.call(0, Request::Send(params)).map_err(|error| error.name)
+    };
+    assert_eq!(error("nobody", "x", None), Err(ErrorName::NoSuchContact));
+    assert_eq!(error("p1", "", None), Err(ErrorName::BadText));
+    assert_eq!(error("p1", &"x".repeat(60_001), None), Err(ErrorName::BadText));
+    assert_eq!(error("p1", "x", Some(1)), Err(ErrorName::OutOfRange));
+    assert_eq!(error("p1", "x", Some(31 * DAY_MS)), Err(ErrorName::OutOfRange));
+    assert!(world.outbox(0).is_empty());
+    // The largest text there is goes through, directly and by mailbox.
+    let sent = world.say(0, "p1", &"x".repeat(60_000));
+    assert!(world.wait_state(0, &sent.id, MessageState::Delivered, 2 * SECOND_MS));
+    world.stop(1);
+    let sent = world.say(0, "p1", &"y".repeat(60_000));
+    assert!(world.wait_state(0, &sent.id, MessageState::Held, 5 * SECOND_MS));
+}
+
+#[test]
+fn a_message_expires_and_says_so() {
+    let mut world = connected(33, 0);
+    world.stop(1);
+    let params = SendParams {
+        to: "p1".to_owned(),
+        text: "soon gone".to_owned(),
+        client_id: None,
+        expire_ms: Some(HOUR_MS),
+    };
+    let Ok(Reply::Send(sent)) = world.call(0, Request::Send(params)) else { panic!() };
+    world.run(HOUR_MS - 10 * SECOND_MS);
+    assert_eq!(world.outbox(0).len(), 1);
+    world.run(20 * SECOND_MS);
+    assert_eq!(world.state(0, &sent.id), Some(MessageState::Expired));
+    assert!(world.outbox(0).is_empty());
+    // Clocks may be a day apart, so copies (in the sender's own Keeper) live 26 h longer; then no more.
+    world.run(GRACE_MS + HOUR_MS);
+    world.start(1);
+    world.run(20 * SECOND_MS);
+    assert!(world.texts_from(1, "p0").is_empty());
+}
+
+#[test]
+fn a_gap_is_shown_and_closes() {
+    let mut world = connected(34, 5);
+    // The first message finds nobody who keeps it: it stays with its sender.
+    world.stop(1);
+    (2..7).for_each(|custodian| world.stop(custodian));
+    let first = world.say(0, "p1", "one");
+    world.run(5 * SECOND_MS);
+    assert_eq!(world.outbox(0)[0].reason, Some(QueuedReason::Offline));
+    (2..7).for_each(|custodian| world.start(custodian));
+    let second = world.say(0, "p1", "two");
+    assert!(world.wait_state(0, &second.id, MessageState::Held, 10 * SECOND_MS));
+    assert_ne!(world.state(0, &first.id), Some(MessageState::Held), "its retry is not due yet");
+    world.stop(0);
+    world.start(1);
+    world.run(20 * SECOND_MS);
+    let read = world.read(1);
+    assert_eq!((read[0].text.as_str(), read[0].gap_before), ("two", 1));
+    let told =
+        world.nodes[1].events.iter().any(|e| matches!(&e.body, EventBody::MessageGap { missing: 1, .. }));
+    assert!(told);
+    world.start(0);
+    world.run(20 * SECOND_MS);
+    assert_eq!(world.texts_from(1, "p0"), ["one", "two"], "in the author's order");
+}
+
+#[test]
+fn held_mail_is_deposited_again_after_days() {
+    let mut world = connected(35, 6);
+    world.stop(1);
+    let sent = world.say(0, "p1", "patience");
+    assert!(world.wait_state(0, &sent.id, MessageState::Held, 5 * SECOND_MS));
+    // All custodians lose everything: the sender's outbox is the truth.
+    for custodian in 2..8 {
+        world.stop(custodian);
+        world.nodes[custodian].custody = murmesh_protocol::keeper::store::MemoryStore::default();
+        world.start(custodian);
+    }
+    world.run(DAY_MS + HOUR_MS);
+    let deposits = why(&mut world, 0, &sent.id).steps.iter().filter(|step| step.what == "held").count();
+    assert!(deposits >= 8, "{deposits}");
+    world.stop(0);
+    world.start(1);
+    world.run(20 * SECOND_MS);
+    assert_eq!(world.texts_from(1, "p0"), ["patience"]);
+}
+
+#[test]
+fn after_a_rollback_of_the_database_sessions_begin_anew_and_nothing_is_lost() {
+    let mut world = connected(36, 5);
+    let sent = world.say(0, "p1", "before");
+    assert!(world.wait_state(0, &sent.id, MessageState::Delivered, 2 * SECOND_MS));
+    let copy = world.nodes[0].private.clone();
+    for i in 0..20 {
+        world.say(0, "p1", &format!("between {i}"));
+    }
+    world.run(5 * SECOND_MS);
+    world.stop(0);
+    world.nodes[0].private = copy;
+    world.nodes[0].rolled_back = true;
+    world.start(0);
+    let sent = world.say(0, "p1", "after");
+    assert!(world.wait_state(0, &sent.id, MessageState::Delivered, 60 * SECOND_MS));
+    world.say(1, "p0", "welcome back");
+    world.run(5 * SECOND_MS);
+    let texts = world.texts_from(1, "p0");
+    assert_eq!(texts.len(), 22);
+    assert_eq!(texts.last().unwrap(), "after");
+    assert!(world.texts_from(0, "p1").contains(&"welcome back".to_owned()));
+}
+
+#[test]
+fn a_recipient_that_lost_its_sessions_gets_what_is_in_flight_by_re_sealing() {
+    let mut world = connected(37, 5);
+    world.stop(1);
+    let sent: Vec<_> = (0..20).map(|i| world.say(0, "p1", &format!("in flight {i}"))).collect();
+    assert!(world.wait_state(0, &sent[19].id, MessageState::Held, 20 * SECOND_MS));
+    // Its database is an older copy: it begins a new session, and everything is sealed again.
+    world.nodes[1].rolled_back = true;
+    world.start(1);
+    world.say(1, "p0", "I am back");
+    assert!(world.wait_state(0, &sent[19].id, MessageState::Delivered, 120 * SECOND_MS));
+    let expected: Vec<String> = (0..20).map(|i| format!("in flight {i}")).collect();
+    assert_eq!(world.texts_from(1, "p0"), expected);
+}
+
+#[test]
+fn unread_and_since_and_limit_choose_what_read_shows() {
+    let mut world = connected(38, 4);
+    for i in 0..5 {
+        world.say(0, "p1", &format!("m{i}"));
+        world.run(SECOND_MS);
+    }
+    let mut read = |unread, limit, peek| {
+        let params = ReadParams { who: Some("p0".to_owned()), unread, since: None, limit, peek };
+        match world.call(1, Request::Read(params)) {
+            Ok(Reply::Read(read)) => read.messages.into_iter().map(|m| m.text).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(read(false, Some(2), true), ["m3", "m4"]);
+    assert_eq!(read(true, None, false).len(), 5);
+    assert_eq!(read(true, None, false).len(), 0, "shown once");
+    assert_eq!(read(false, None, false).len(), 5);
+}
+
+#[test]
+fn a_thousand_messages_arrive_in_order_over_a_stream_that_breaks() {
+    let mut world = connected(39, 4);
+    for i in 0..1_000 {
+        world.ask(0, World::send_request("p1", &format!("{i:04}"), None));
+        if i % 250 == 249 {
+            world.set_cut(0, 1, i % 500 == 249);
+        }
+        world.run(3);
+    }
+    world.faults = Faults::default();
+    world.set_cut(0, 1, false);
+    world.run(60 * SECOND_MS);
+    let texts = world.texts_from(1, "p0");
+    assert_eq!(texts.len(), 1_000);
+    assert!(texts.is_sorted());
+    assert!(world.outbox(0).is_empty());
+}
