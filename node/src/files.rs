@@ -41,9 +41,7 @@ pub(crate) fn sync_parent(path: &Path) -> Result<()> {
 
 /// What a file that cannot be used means to a client: `permission`, or `disk`.
 pub(crate) fn cannot_use(path: &Path, error: &std::io::Error) -> ControlError {
-    let name = match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ErrorName::Permission,
-        _other => ErrorName::Disk,
-    };
+    let denied = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
+    let name = if denied { ErrorName::Permission } else { ErrorName::Disk };
     ControlError::with(name, format!("{}: {error}", path.display()))
 }

@@ -84,11 +84,8 @@ fn refused(address: &Multiaddr, why: &str) -> ControlError {
 }
 
 fn endpoint(address: &Multiaddr) -> Option<(IpAddr, u16)> {
-    let port = address.iter().nth(1).and_then(|part| match part {
-        Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
-        _other => None,
-    });
-    Some((translate::ip(address)?, port?))
+    let (Protocol::Tcp(port) | Protocol::Udp(port)) = address.iter().nth(1)? else { return None };
+    Some((translate::ip(address)?, port))
 }
 
 fn is_udp(address: &Multiaddr) -> bool {
@@ -98,10 +95,14 @@ fn is_udp(address: &Multiaddr) -> bool {
 fn with_port(address: &Multiaddr, port: u16) -> Multiaddr {
     address
         .iter()
-        .map(|part| match part {
-            Protocol::Tcp(_) => Protocol::Tcp(port),
-            Protocol::Udp(_) => Protocol::Udp(port),
-            other => other,
+        .map(|part| {
+            if let Protocol::Tcp(_) = part {
+                Protocol::Tcp(port)
+            } else if let Protocol::Udp(_) = part {
+                Protocol::Udp(port)
+            } else {
+                part
+            }
         })
         .collect()
 }

@@ -11,7 +11,7 @@ use murmesh_node::store::Unlock;
 use murmesh_node::{Node, logging, offline};
 use murmesh_protocol::control::files::{LOG, REQUEST_LINE_BYTES_MAX, STARTUP_ERROR};
 use murmesh_protocol::control::{ControlError, ErrorName};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
 /// The node of murmesh: keeps the connections, the mail of others and the account's messages.
@@ -141,11 +141,18 @@ fn read_passphrase(file: Option<&Path>) -> Result<Unlock, ControlError> {
 }
 
 async fn run(data_dir: &Path, arguments: Run) -> ExitCode {
+    // Before anything else: a signal during the start must end the node as cleanly as a later one.
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let signals = match signals {
+        Ok(signals) => signals,
+        Err(error) => return complain(&error.to_string()),
+    };
     match started(data_dir, &arguments).await {
         Ok(node) => {
             // Of an earlier start; a missing one is what is wanted.
             let _ = std::fs::remove_file(data_dir.join(STARTUP_ERROR));
-            until_asked(&node).await;
+            until_asked(&node, signals).await;
             node.stop().await;
             ExitCode::SUCCESS
         }
@@ -194,12 +201,7 @@ fn start_log(data_dir: &Path, file: Option<&Path>, level: &str, json: bool) -> R
 }
 
 /// SIGTERM, SIGINT or `node.stop`.
-async fn until_asked(node: &Node) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be received");
-        return;
-    };
+async fn until_asked(node: &Node, (mut term, mut int): (Signal, Signal)) {
     tokio::select! {
         _ = term.recv() => tracing::info!("asked to end by SIGTERM"),
         _ = int.recv() => tracing::info!("asked to end by SIGINT"),

@@ -25,7 +25,7 @@ use crate::{clock, entropy};
 /// again by their time-outs.
 const LOCAL_MAX: usize = 8_192;
 /// Nickname of an account whose maker gave none.
-pub(crate) const NICKNAME: &str = "me";
+pub(crate) const NICKNAME: &str = "someone";
 
 /// See the module.
 pub(crate) struct MessengerEngine {

@@ -218,7 +218,8 @@ impl Runner {
                 Step::Nothing => {}
             }
         }
-        self.stop(session_events).await;
+        // Boxed: the swarm is large, and is moved once more.
+        Box::pin(self.stop(session_events)).await;
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "foreign, non-exhaustive")]

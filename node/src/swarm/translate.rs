@@ -142,7 +142,7 @@ pub fn addresses_in(texts: &[String], peer: PeerId, link: Scope) -> Vec<Multiadd
         .map(split_peer)
         .filter(|(_, named)| named.is_none_or(|named| named == peer))
         .map(|(address, _)| address)
-        .filter(|address| is_transport(address))
+        .filter(is_transport)
         .filter(|address| scope(address).is_some_and(|scope| may_travel(scope, link)))
         .collect()
 }

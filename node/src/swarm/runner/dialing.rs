@@ -330,14 +330,13 @@ impl Runner {
 
     pub(super) fn dial_due(&mut self, now: Instant) {
         let due = self.peers.due(now, |peer| self.links.contains_key(peer) || self.is_dialing(peer));
-        let mut begun = 0;
-        for peer in due {
+        for peer in due.into_iter().take(DIALS_PER_TICK) {
             let pinned = self.peers.peer(&peer).is_some_and(|p| p.pinned);
             let room = self.links.len() + self.dials.len() < self.config.peers_max;
-            if begun >= DIALS_PER_TICK || !(room || pinned) {
+            // Pinned ones come first.
+            if !(room || pinned) {
                 break;
             }
-            begun += 1;
             self.dial(peer);
         }
     }

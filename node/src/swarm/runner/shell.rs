@@ -84,10 +84,10 @@ impl Runner {
             .filter_map(|(peer, _)| self.peers.peer(peer)?.addresses.first().map(Multiaddr::to_string))
             .take(OTHERS_MAX)
             .collect();
-        let reachable = Some((own, others));
-        if self.told_reachable != reachable {
-            self.told_reachable.clone_from(&reachable);
-            let (own, others) = reachable.unwrap_or_default();
+        let reachable = (own, others);
+        if self.told_reachable.as_ref() != Some(&reachable) {
+            self.told_reachable = Some(reachable.clone());
+            let (own, others) = reachable;
             self.tell_messenger(ToMessenger::Input(Input::Reachable { own, others }));
         }
     }
