@@ -117,6 +117,8 @@ impl Keeper {
     /// The store's.
     pub fn handle(&mut self, now: Time, input: Input, store: &mut dyn KeeperStore) -> Result<(), StoreError> {
         let mut step = Step { now, store };
+        // A clock that was set back must not put the sweep off.
+        self.next_sweep = self.next_sweep.min(now.plus(EXPIRY_SWEEP_MS));
         match input {
             Input::PeerUp(facts) => self.on_peer_up(facts),
             Input::PeerDown(peer) => self.on_peer_down(&peer),

@@ -100,6 +100,8 @@ pub struct Messenger {
     whereabouts_asked: BTreeMap<AccountId, (Time, Address)>,
     queries: BTreeMap<QueryId, Query>,
     next_query: u64,
+    /// When the last step was.
+    latest: Time,
     timers: Timers,
     outputs: VecDeque<Output>,
 }
@@ -200,6 +202,7 @@ impl Messenger {
             whereabouts_asked: BTreeMap::new(),
             queries: BTreeMap::new(),
             next_query: 0,
+            latest: now,
             timers: Timers::default(),
             outputs: VecDeque::new(),
         };
@@ -232,6 +235,7 @@ impl Messenger {
         rng: &mut dyn CryptoRng,
     ) -> Result<(), StoreError> {
         let mut step = Step { now, store, rng };
+        self.check_clock(&mut step)?;
         match input {
             Input::Command(id, request) => self.on_command(&mut step, id, request)?,
             Input::PeerUp(facts) => self.on_peer_up(&mut step, facts)?,
@@ -245,6 +249,33 @@ impl Messenger {
             Input::Deadline => self.on_deadline(&mut step)?,
         }
         self.finish(&mut step)
+    }
+
+    /// A clock that was set back by more than a minute leaves every deadline in the future: everything
+    /// that is in memory begins anew, as after a restart.
+    fn check_clock(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        let set_back = step.now.plus(crate::time::MINUTE_MS) < self.latest;
+        self.latest = step.now;
+        if !set_back {
+            return Ok(());
+        }
+        let waiting: Vec<AccountId> = self.adding.keys().copied().collect();
+        waiting.iter().for_each(|account| self.answer_client(account));
+        let outputs = core::mem::take(&mut self.outputs);
+        let peers: Vec<PeerFacts> = self.peers.values().copied().collect();
+        let (own, others) =
+            (core::mem::take(&mut self.me.addresses), core::mem::take(&mut self.me.other_addresses));
+        // Questions that are under way keep their numbers: late answers must not meet new ones.
+        let next_query = self.next_query;
+        let anew = Messenger::restore(self.config, step.now, step.store, step.rng);
+        *self = anew.map_err(|error| match error {
+            RestoreError::NoAccount => StoreError::Corrupt,
+            RestoreError::Store(error) => error,
+        })?;
+        self.next_query += next_query;
+        self.outputs.extend(outputs);
+        self.on_reachable(step, own, others)?;
+        peers.into_iter().try_for_each(|facts| self.on_peer_up(step, facts))
     }
 
     /// Hands out what is to be done after the commit.

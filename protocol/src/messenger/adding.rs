@@ -235,7 +235,7 @@ impl Messenger {
         Ok(())
     }
 
-    fn answer_client(&mut self, account: &AccountId) {
+    pub(crate) fn answer_client(&mut self, account: &AccountId) {
         let Some(adding) = self.adding.get_mut(account) else { return };
         let Some((request, _)) = adding.client.take() else { return };
         let Some(contact) = self.contacts.get(account) else { return };

@@ -115,6 +115,13 @@ impl Collecting {
         }
     }
 
+    /// Something of a mailbox was listed and could not be had or opened: the next poll lists all of it.
+    fn list_anew(&mut self, address: &Address) {
+        if let Some(mailbox) = self.mailboxes.get_mut(address) {
+            mailbox.asked.values_mut().for_each(|asked| asked.cursor = 0);
+        }
+    }
+
     fn is_dealt_with(&self, id: &EnvelopeId) -> bool {
         self.seen.set.contains(id) || self.unopened.iter().any(|unopened| unopened.id == *id)
     }
@@ -256,7 +263,7 @@ impl Messenger {
             }
         }
         let from = holder.unwrap_or(peer);
-        let mut ask = Vec::new();
+        let (mut ask, mut surplus) = (Vec::new(), false);
         for id in ids {
             if self.collecting.is_dealt_with(&id) {
                 continue;
@@ -269,9 +276,11 @@ impl Messenger {
                     self.collecting.wanted.insert(id, Wanted { address, from, others: VecDeque::new() });
                     ask.push(id);
                 }
-                // At the bound the next poll tells of it again.
-                None => {}
+                None => surplus = true,
             }
+        }
+        if surplus {
+            self.collecting.list_anew(&address);
         }
         self.get(step, &address, from, &ask);
     }
@@ -313,7 +322,9 @@ impl Messenger {
                 self.get(step, &address, next, &[id]);
             }
             None => {
+                let address = wanted.address;
                 self.collecting.wanted.remove(&id);
+                self.collecting.list_anew(&address);
             }
         }
     }
@@ -372,11 +383,14 @@ impl Messenger {
             Outcome::Opened | Outcome::Duplicate => self.drop_collected(address, id),
             Outcome::Unknown => {
                 self.timers.set(step.now.plus(FAR_AHEAD_MS), Timer::FarAhead);
-                if self.collecting.unopened.len() >= UNOPENED_MAX {
-                    self.collecting.unopened.pop_front();
+                if self.collecting.unopened.len() >= UNOPENED_MAX
+                    && let Some(oldest) = self.collecting.unopened.pop_front()
+                {
+                    self.collecting.list_anew(&oldest.address);
                 }
                 self.collecting.unopened.push_back(Unopened { address, id, inner, from });
             }
+            Outcome::Later => self.collecting.list_anew(&address),
             // Looked at again at the next start at the earliest.
             Outcome::Refused => self.collecting.seen.insert(id),
         }

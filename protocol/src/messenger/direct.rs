@@ -134,7 +134,7 @@ impl Messenger {
         };
         match self.on_later(step, inner, None)? {
             Outcome::Opened | Outcome::Duplicate => Ok(()),
-            Outcome::Unknown | Outcome::Refused => {
+            Outcome::Unknown | Outcome::Later | Outcome::Refused => {
                 let failures = self.direct.undecryptable.entry(account).or_default();
                 failures.retain(|at| step.now.since(*at) < DAY_MS);
                 failures.push(step.now);

@@ -25,7 +25,9 @@ pub(crate) enum Outcome {
     Duplicate,
     /// No session knows it (yet).
     Unknown,
-    /// Not now or not at all; its copies stay until they expire.
+    /// Not now: one too many first messages this hour. Its copies stay.
+    Later,
+    /// Not at all; its copies stay until they expire.
     Refused,
 }
 
@@ -90,7 +92,7 @@ impl Messenger {
             return Ok(Outcome::Refused);
         };
         if !self.first_messages.allow(step.now, &header.hint) {
-            return Ok(Outcome::Refused);
+            return Ok(Outcome::Later);
         }
         let pair = PrekeyPair::from_record(&prekey.pair).map_err(|_| StoreError::Corrupt)?;
         let local = self.me.local_device();

@@ -210,3 +210,24 @@ fn a_thousand_messages_arrive_in_order_over_a_stream_that_breaks() {
     assert!(texts.is_sorted());
     assert!(world.outbox(0).is_empty());
 }
+
+/// A laptop with a flat clock battery wakes up days ahead, and time service sets it back: every deadline
+/// was then days away, and nothing was sent or collected until they came.
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut world = connected(40, 5);
+    let days = i64::try_from(20 * HOUR_MS).unwrap();
+    world.set_clock(0, days);
+    world.say(0, "p1", "from the future");
+    world.run(20 * SECOND_MS);
+    world.set_clock(0, 0);
+    world.stop(1);
+    let sent = world.say(0, "p1", "and back");
+    assert!(world.wait_state(0, &sent.id, MessageState::Held, 10 * SECOND_MS));
+    world.start(1);
+    world.run(20 * SECOND_MS);
+    world.say(1, "p0", "heard you");
+    world.run(20 * SECOND_MS);
+    assert_eq!(world.texts_from(1, "p0"), ["from the future", "and back"]);
+    assert_eq!(world.texts_from(0, "p1"), ["heard you"]);
+}

@@ -238,6 +238,13 @@ impl World {
         }
     }
 
+    /// Sets a node's clock.
+    pub(crate) fn set_clock(&mut self, node: usize, skew_ms: i64) {
+        self.nodes[node].skew_ms = skew_ms;
+        let now = self.local(node);
+        self.schedule(node, now.plus(SECOND_MS));
+    }
+
     /// Cuts or mends a link.
     pub(crate) fn set_cut(&mut self, i: usize, j: usize, cut: bool) {
         let pair = (i.min(j), i.max(j));
