@@ -19,6 +19,8 @@ use crate::clock;
 mod keeper;
 mod messenger;
 mod peers;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::keeper::KeeperEngine;
 pub(crate) use self::messenger::{MessengerEngine, NICKNAME, Surroundings, open_error, store_error};
@@ -161,13 +163,22 @@ impl<E: Engine> Driver<E> {
     }
 
     fn rebuild(&mut self) {
-        match self.engine.rebuild() {
-            Ok(()) => self.broken = false,
-            Err(error) => {
-                tracing::error!(machine = E::NAME, %error, "stopped: its database cannot be read");
-                self.broken = true;
-            }
+        let rebuild = std::panic::AssertUnwindSafe(|| self.engine.rebuild());
+        let rebuilt = std::panic::catch_unwind(rebuild).unwrap_or(Err(StoreError::Corrupt));
+        self.broken = rebuilt.is_err();
+        if let Err(error) = rebuilt {
+            tracing::error!(machine = E::NAME, %error, "stopped: its database cannot be read");
         }
+    }
+
+    /// A panic of a machine is a failed step like another: its transaction is rolled back and the
+    /// machine thrown away, so no broken state is used again.
+    fn step(&mut self, batch: &[E::Work]) -> Result<(), StoreError> {
+        let step = std::panic::AssertUnwindSafe(|| self.engine.step(batch));
+        std::panic::catch_unwind(step).unwrap_or_else(|_| {
+            tracing::error!(machine = E::NAME, "a fault of murmesh: the machine panicked");
+            Err(StoreError::Io)
+        })
     }
 
     async fn run_batch(&mut self, batch: Vec<E::Work>) {
@@ -176,7 +187,7 @@ impl<E: Engine> Driver<E> {
             batch.into_iter().for_each(|work| self.engine.give_up(work, StoreError::Io));
             return;
         }
-        let Err(error) = self.engine.step(&batch) else { return self.engine.perform().await };
+        let Err(error) = self.step(&batch) else { return self.engine.perform().await };
         tracing::warn!(machine = E::NAME, %error, messages = batch.len(), "a step failed and is rolled back");
         self.rebuild();
         self.engine.perform().await;
@@ -185,7 +196,7 @@ impl<E: Engine> Driver<E> {
                 self.engine.give_up(work, error);
                 continue;
             }
-            if let Err(error) = self.engine.step(std::slice::from_ref(&work)) {
+            if let Err(error) = self.step(std::slice::from_ref(&work)) {
                 tracing::error!(machine = E::NAME, %error, "a message fails alone and is dropped");
                 self.engine.give_up(work, error);
                 self.rebuild();

@@ -102,8 +102,7 @@ impl Node {
         let stop = CancellationToken::new();
         let backend =
             Arc::new(NodeBackend::new(machines.clone(), network.asks.clone(), stop.clone(), clock::now()));
-        let listeners = config.listen.len();
-        wait_for_listeners(&backend, listeners).await;
+        wait_for_listeners(&backend, network.listeners).await;
         let limits = Limits { flush: FLUSH_PATIENCE, ..Limits::default() };
         let serving = control::serve(socket, backend.clone(), hub, stop.clone(), limits);
         let control = tokio::spawn(serving);

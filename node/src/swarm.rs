@@ -96,6 +96,8 @@ pub struct Network {
     pub asks: mpsc::Sender<Ask>,
     /// What the machines want done.
     pub commands: mpsc::Sender<Vec<Command>>,
+    /// Listeners that are bound or about to be.
+    pub listeners: usize,
     /// The runner's task.
     pub task: JoinHandle<()>,
 }
@@ -110,20 +112,29 @@ pub fn start(
     commands: (mpsc::Sender<Vec<Command>>, mpsc::Receiver<Vec<Command>>),
 ) -> Result<Network, StartError> {
     let own = translate::peer_in(&config.keypair.public().to_peer_id()).ok_or(StartError::Key)?;
-    let mut swarm = behaviour::swarm(&config.keypair, config.peers_max, config.mdns)?;
-    config.listeners = listen(&mut swarm, &config.listen)?;
+    let mut swarm = behaviour::make(&config.keypair, config.peers_max, config.mdns)?;
+    let (listeners, bound) = listen(&mut swarm, &config.listen)?;
+    config.listeners = listeners;
     let (asks, asked) = mpsc::channel(RUNNER_QUEUE);
     let (runner, session_events) = Runner::new(own, config, swarm, machines);
     let task = tokio::spawn(runner.run(asked, commands.1, session_events));
-    Ok(Network { asks, commands: commands.0, task })
+    Ok(Network { asks, commands: commands.0, listeners: bound, task })
 }
 
-fn listen(swarm: &mut Swarm<NodeBehaviour>, addresses: &[Multiaddr]) -> Result<Vec<ListenerId>, StartError> {
+/// Listeners in the order of their addresses, and how many of them will be bound.
+fn listen(
+    swarm: &mut Swarm<NodeBehaviour>,
+    addresses: &[Multiaddr],
+) -> Result<(Vec<ListenerId>, usize), StartError> {
     let mut listeners = Vec::new();
     let mut failed = None;
+    let mut bound = 0;
     for address in addresses {
         match swarm.listen_on(address.clone()) {
-            Ok(id) => listeners.push(id),
+            Ok(id) => {
+                listeners.push(id);
+                bound += 1;
+            }
             // A machine without IPv6 is no reason not to start.
             Err(error) => {
                 tracing::debug!(%address, "cannot listen");
@@ -134,8 +145,8 @@ fn listen(swarm: &mut Swarm<NodeBehaviour>, addresses: &[Multiaddr]) -> Result<V
         }
     }
     match failed {
-        Some(error) if addresses.len() == 1 || !tolerable(addresses) => Err(error),
-        Some(_) | None => Ok(listeners),
+        Some(error) if bound == 0 || !tolerable(addresses) => Err(error),
+        Some(_) | None => Ok((listeners, bound)),
     }
 }
 

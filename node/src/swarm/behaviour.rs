@@ -9,7 +9,8 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{StreamProtocol, connection_limits::ConnectionLimits};
 use libp2p::{
-    Swarm, SwarmBuilder, connection_limits, gossipsub, identify, kad, mdns, noise, ping, tcp, yamux,
+    Swarm, SwarmBuilder, connection_limits, dns, gossipsub, identify, kad, mdns, noise, ping, quic, swarm,
+    tcp, yamux,
 };
 
 use super::{admission, streams};
@@ -65,8 +66,8 @@ pub(super) enum NodeEvent {
     Identify(Box<identify::Event>),
     /// A peer in the local network.
     Mdns(mdns::Event),
-    /// Nothing to do.
-    Ignored,
+    /// A connection answers, or does not.
+    Ping(ping::Event),
 }
 
 impl From<std::convert::Infallible> for NodeEvent {
@@ -95,8 +96,8 @@ impl From<identify::Event> for NodeEvent {
     }
 }
 impl From<ping::Event> for NodeEvent {
-    fn from(_: ping::Event) -> NodeEvent {
-        NodeEvent::Ignored
+    fn from(event: ping::Event) -> NodeEvent {
+        NodeEvent::Ping(event)
     }
 }
 impl From<mdns::Event> for NodeEvent {
@@ -118,7 +119,7 @@ fn setup(error: impl std::fmt::Display) -> SetupError {
 ///
 /// # Errors
 /// When a socket or a key cannot be used.
-pub(super) fn swarm(
+pub(super) fn make(
     keypair: &Keypair,
     peers_max: usize,
     with_mdns: bool,
@@ -130,32 +131,50 @@ pub(super) fn swarm(
         kad: kad(keypair),
         gossip: gossip(keypair)?,
         identify: identify(keypair),
-        ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(15))),
+        ping: ping::Behaviour::new(ping_settings()),
         mdns: Toggle::from(if with_mdns { mdns(keypair) } else { None }),
     };
-    let nodelay = tcp::Config::new().nodelay(true).listen_backlog(4_096);
-    let swarm = SwarmBuilder::with_existing_identity(keypair.clone())
-        .with_tokio()
-        .with_tcp(nodelay, noise::Config::new, yamux::Config::default)
-        .map_err(setup)?
-        .with_quic_config(|mut quic| {
-            quic.handshake_timeout = Duration::from_secs(10);
-            quic.max_idle_timeout = 60_000;
-            quic.keep_alive_interval = Duration::from_secs(20);
-            quic
-        })
-        .with_dns()
-        .map_err(setup)?
-        .with_behaviour(|_| behaviour)
-        .map_err(setup)?
-        .with_swarm_config(|config| {
-            config
-                .with_idle_connection_timeout(Duration::from_secs(60))
-                .with_max_negotiating_inbound_streams(512)
-                .with_dial_concurrency_factor(NonZeroU8::MIN.saturating_add(7))
-        })
-        .build();
-    Ok(swarm)
+    // Types that cannot be named stand between the steps, hence no functions.
+    macro_rules! transports {
+        () => {
+            SwarmBuilder::with_existing_identity(keypair.clone())
+                .with_tokio()
+                .with_tcp(
+                    tcp::Config::new().nodelay(true).listen_backlog(4_096),
+                    noise::Config::new,
+                    yamux::Config::default,
+                )
+                .map_err(setup)?
+                .with_quic_config(quic)
+        };
+    }
+    macro_rules! finish {
+        ($builder:expr) => {
+            $builder.with_behaviour(|_| behaviour).map_err(setup)?.with_swarm_config(settings).build()
+        };
+    }
+    match transports!().with_dns() {
+        Ok(builder) => Ok(finish!(builder)),
+        Err(error) => {
+            tracing::warn!(%error, "no resolver is configured here: names cannot be dialed");
+            let nobody = dns::ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+            Ok(finish!(transports!().with_dns_config(nobody, dns::ResolverOpts::default())))
+        }
+    }
+}
+
+fn quic(mut config: quic::Config) -> quic::Config {
+    config.handshake_timeout = Duration::from_secs(10);
+    config.max_idle_timeout = 60_000;
+    config.keep_alive_interval = Duration::from_secs(20);
+    config
+}
+
+fn settings(config: swarm::Config) -> swarm::Config {
+    config
+        .with_idle_connection_timeout(Duration::from_secs(60))
+        .with_max_negotiating_inbound_streams(512)
+        .with_dial_concurrency_factor(NonZeroU8::MIN.saturating_add(7))
 }
 
 /// Twice as many as are wanted may be open: the pruner closes the least useful ones.
@@ -212,6 +231,11 @@ fn gossip(keypair: &Keypair) -> Result<Gossip, SetupError> {
     };
     gossip.with_peer_score(params, gossipsub::PeerScoreThresholds::default()).map_err(setup)?;
     Ok(gossip)
+}
+
+/// A connection that does not answer is closed by the runner: writing to it may go well for minutes.
+fn ping_settings() -> ping::Config {
+    ping::Config::new().with_interval(Duration::from_secs(15)).with_timeout(Duration::from_secs(15))
 }
 
 /// Shows no listen addresses: they travel in HELLO, by scope.

@@ -251,7 +251,7 @@ impl Runner {
             NodeEvent::Gossip(event) => self.on_gossip_event(*event),
             NodeEvent::Identify(event) => self.on_identify_event(&event),
             NodeEvent::Mdns(event) => self.on_mdns_event(event),
-            NodeEvent::Ignored => {}
+            NodeEvent::Ping(event) => self.on_ping(&event),
         }
     }
 

@@ -3,7 +3,7 @@
 use libp2p::identity::Keypair;
 use murmesh_node::links::{Ask, Command, ToMessenger};
 use murmesh_protocol::id::{Address, EnvelopeId, PeerId};
-use murmesh_protocol::messenger::io::{Input, QueryId};
+use murmesh_protocol::messenger::io::{Input, PeerFault, QueryId};
 use murmesh_protocol::time::Time;
 use murmesh_protocol::wire::frame::{CustodyReceipt, Frame, Role};
 use tokio::time::timeout;
@@ -240,4 +240,66 @@ impl Stub {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_at_the_bound_of_faults_is_gone_and_stays_away() {
+    let mut a = Stub::new(vec![]);
+    let mut b = Stub::new(vec![a.address().await]);
+    a.up(b.peer).await;
+    b.up(a.peer).await;
+    a.ask(vec![Command::Misbehaved(b.peer, PeerFault::Malformed)]).await;
+    a.down(b.peer).await;
+    // It tries again, and is refused: the frame it wants to send cannot be delivered.
+    b.down(a.peer).await;
+    b.send(a.peer, None, &numbered(1)).await;
+    loop {
+        if let ToMessenger::Input(Input::Unreachable(peer)) = b.told().await {
+            assert_eq!(peer, a.peer);
+            break;
+        }
+    }
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn custodians_hear_of_each_other_in_their_topic() {
+    let mut a = Stub::new(vec![]);
+    let mut b = Stub::new(vec![a.address().await]);
+    b.up(a.peer).await;
+    a.up(b.peer).await;
+    a.neighbour(b.peer).await;
+    b.neighbour(a.peer).await;
+    a.stop().await;
+    b.neighbour_gone().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quic_works_when_it_is_asked_for() {
+    let quic = || {
+        let mut config = config(&Keypair::generate_ed25519(), vec![]);
+        config.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+        config
+    };
+    let mut a = Stub::with(quic());
+    let mut second = quic();
+    second.peers = vec![a.address().await];
+    let mut b = Stub::with(second);
+    let (_, session) = b.up(a.peer).await;
+    a.up(b.peer).await;
+    b.send(a.peer, Some(session), &numbered(1)).await;
+    assert_eq!(number(&a.frame().await.1), 1);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hint_that_leads_to_oneself_fails() {
+    let mut a = Stub::new(vec![]);
+    let own = a.address().await.to_string();
+    a.ask(vec![Command::ConnectHint(own.clone())]).await;
+    assert!(matches!(a.told().await, ToMessenger::Input(Input::HintFailed(text)) if text == own));
+    a.stop().await;
 }

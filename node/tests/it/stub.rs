@@ -10,6 +10,7 @@ use murmesh_node::links::{
 };
 use murmesh_node::swarm::{self, Network, NetworkConfig, NetworkStatus};
 use murmesh_protocol::id::PeerId;
+use murmesh_protocol::keeper;
 use murmesh_protocol::messenger::io::{Input, PeerFacts};
 use murmesh_protocol::route::Machine;
 use murmesh_protocol::wire::frame::Frame;
@@ -24,8 +25,7 @@ pub(crate) struct Stub {
     pub(crate) keypair: Keypair,
     pub(crate) network: Network,
     pub(crate) messenger: mpsc::Receiver<ToMessenger>,
-    /// Kept so that the network has somebody to tell.
-    _keeper: mpsc::Receiver<ToKeeper>,
+    keeper: mpsc::Receiver<ToKeeper>,
 }
 
 pub(crate) fn loopback() -> Multiaddr {
@@ -64,7 +64,7 @@ impl Stub {
         let machines = Machines { messenger: messenger_in, keeper: keeper_in };
         let network = swarm::start(config, machines, mpsc::channel(RUNNER_QUEUE)).unwrap();
         let peer = swarm::own_peer(&keypair).unwrap();
-        Stub { peer, keypair, network, messenger, _keeper: keeper }
+        Stub { peer, keypair, network, messenger, keeper }
     }
 
     pub(crate) async fn status(&self) -> NetworkStatus {
@@ -125,6 +125,26 @@ impl Stub {
                 return (peer, frame);
             }
         }
+    }
+
+    /// Waits until a custodian is announced in a region topic.
+    pub(crate) async fn neighbour(&mut self, peer: PeerId) {
+        loop {
+            if let ToKeeper::Input(keeper::io::Input::NeighbourSeen { peer: seen, .. }) = self.kept().await
+                && seen == peer
+            {
+                return;
+            }
+        }
+    }
+
+    /// Waits until one says good-bye there.
+    pub(crate) async fn neighbour_gone(&mut self) {
+        while !matches!(self.kept().await, ToKeeper::Input(keeper::io::Input::NeighbourGone(_))) {}
+    }
+
+    async fn kept(&mut self) -> ToKeeper {
+        timeout(PATIENCE, self.keeper.recv()).await.expect("told in time").unwrap()
     }
 
     pub(crate) async fn ask(&self, commands: Vec<Command>) {

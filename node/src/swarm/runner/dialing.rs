@@ -332,9 +332,9 @@ impl Runner {
         let due = self.peers.due(now, |peer| self.links.contains_key(peer) || self.is_dialing(peer));
         for peer in due.into_iter().take(DIALS_PER_TICK) {
             let pinned = self.peers.peer(&peer).is_some_and(|p| p.pinned);
-            let room = self.links.len() + self.dials.len() < self.config.peers_max;
-            // Pinned ones come first.
-            if !(room || pinned) {
+            // Pinned ones come first, and may go over the number wanted, within reason.
+            let room = if pinned { self.config.peers_max * 2 } else { self.config.peers_max };
+            if self.links.len() + self.dials.len() >= room {
                 break;
             }
             self.dial(peer);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use libp2p::core::ConnectedPoint;
+use libp2p::ping;
 use libp2p::swarm::ConnectionId;
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::messenger::io::PeerFault;
@@ -201,6 +202,14 @@ impl Runner {
         behaviour.kad.remove_peer(&id);
         // Not connected is what is wanted.
         let _ = self.swarm.disconnect_peer_id(id);
+    }
+
+    /// A connection that does not answer is dead, though writing to it may go well for minutes.
+    pub(super) fn on_ping(&mut self, event: &ping::Event) {
+        if matches!(event.result, Err(ping::Failure::Timeout | ping::Failure::Other { .. })) {
+            tracing::debug!(peer = %event.peer, "does not answer pings");
+            self.close(event.connection);
+        }
     }
 
     pub(super) fn close_idle_connections(&mut self, now: Instant) {

@@ -7,6 +7,7 @@ use libp2p::core::transport::ListenerId;
 use libp2p::{Multiaddr, identify, mdns};
 use murmesh_protocol::control::{PeerReply, PeersReply, Timestamp};
 use murmesh_protocol::id::PeerId;
+use murmesh_protocol::keeper;
 use murmesh_protocol::limits::PEERS_PER_FRAME_MAX;
 use murmesh_protocol::messenger::io::{Input, PeerFacts, PeerFault};
 use murmesh_protocol::wire::frame::{Frame, Hello, PROTOCOL_VERSION, PeerHint, Role};
@@ -86,7 +87,11 @@ impl Runner {
             .collect();
         let reachable = (own, others);
         if self.told_reachable.as_ref() != Some(&reachable) {
-            self.told_reachable = Some(reachable.clone());
+            let before = self.told_reachable.replace(reachable.clone());
+            if before.is_some_and(|(own, _)| own != reachable.0) {
+                self.topics.announce_soon();
+                self.greet_again();
+            }
             let (own, others) = reachable;
             self.tell_messenger(ToMessenger::Input(Input::Reachable { own, others }));
         }
@@ -101,6 +106,8 @@ impl Runner {
             let addresses = translate::addresses_in(&hello.addresses, peer, scope);
             self.peers.on_announced(peer, hello.role, hello.keeps, clock::now(), now);
             self.peers.learn(peer, addresses, now);
+            let seen = keeper::io::Input::NeighbourSeen { peer, role: hello.role, keeps: hello.keeps };
+            self.tell_keeper(ToKeeper::Input(seen));
         } else if let Frame::Peers(hints) = frame {
             let scope = link.scope;
             if link.asked_them.take().is_none() {

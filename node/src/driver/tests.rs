@@ -1,0 +1,179 @@
+//! The loop with an engine that fails on demand, and the real ones on a disk that is full.
+
+use std::sync::{Arc, Mutex};
+
+use murmesh_protocol::control::{InitParams, Reply, Request, SendParams};
+use murmesh_protocol::id::PeerId;
+use murmesh_protocol::time::Time;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::control::EventHub;
+use crate::links::ToMessenger;
+use crate::store::{PrivateStore, Unlock};
+
+/// What happened, in order.
+type Story = Arc<Mutex<Vec<String>>>;
+
+/// Runs texts. "bad" fails, "panic" panics, whatever else is in the batch.
+struct Fake {
+    story: Story,
+    done: Vec<String>,
+    ended: bool,
+    deadline: Option<Time>,
+}
+
+impl Fake {
+    fn tell(&self, what: impl Into<String>) {
+        self.story.lock().unwrap().push(what.into());
+    }
+}
+
+impl Engine for Fake {
+    type Message = &'static str;
+    type Work = &'static str;
+    const NAME: &'static str = "fake";
+
+    fn accept(&mut self, message: &'static str) -> Option<&'static str> {
+        self.ended = message == "end";
+        (!self.ended).then_some(message)
+    }
+
+    fn due(&self) -> &'static str {
+        "deadline"
+    }
+
+    fn step(&mut self, batch: &[&'static str]) -> Result<(), StoreError> {
+        self.tell(format!("step {}", batch.join(",")));
+        self.deadline = self.deadline.filter(|_| !batch.contains(&"deadline"));
+        assert!(!batch.contains(&"panic"));
+        if batch.contains(&"bad") {
+            return Err(StoreError::Full);
+        }
+        self.done = batch.iter().map(|&text| text.to_owned()).collect();
+        Ok(())
+    }
+
+    fn rebuild(&mut self) -> Result<(), StoreError> {
+        self.done.clear();
+        self.tell("rebuild");
+        Ok(())
+    }
+
+    async fn perform(&mut self) {
+        for done in std::mem::take(&mut self.done) {
+            self.tell(format!("perform {done}"));
+        }
+    }
+
+    fn give_up(&mut self, work: &'static str, error: StoreError) {
+        self.tell(format!("give up {work}: {error}"));
+    }
+
+    async fn hand_over(&mut self) {
+        std::future::pending().await
+    }
+
+    fn deadline(&self) -> Option<Deadline> {
+        self.deadline.map(|at| Deadline { at, reason: "test" })
+    }
+
+    fn flush(&mut self) {
+        self.tell("flush");
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+}
+
+async fn story_of(messages: &[&'static str], deadline: Option<Time>) -> Vec<String> {
+    let story = Story::default();
+    let (sender, receiver) = mpsc::channel(16);
+    for message in messages {
+        sender.send(*message).await.unwrap();
+    }
+    let engine = Fake { story: story.clone(), done: Vec::new(), ended: false, deadline };
+    Driver { engine, broken: false, dirty: false }.run(receiver).await;
+    let told = story.lock().unwrap();
+    told.clone()
+}
+
+#[tokio::test]
+async fn what_is_ready_is_one_transaction_and_performed_after_it() {
+    let told = story_of(&["a", "b", "end"], None).await;
+    assert_eq!(told, ["rebuild", "step a,b", "perform a", "perform b", "flush"]);
+}
+
+#[tokio::test]
+async fn one_bad_message_is_dropped_and_the_others_run_once_more() {
+    let told = story_of(&["a", "bad", "b", "end"], None).await;
+    let rest = [
+        "rebuild",
+        "step a,bad,b",
+        "rebuild",
+        "step a",
+        "perform a",
+        "step bad",
+        "give up bad: the disk is full",
+        "rebuild",
+        "step b",
+        "perform b",
+        "flush",
+    ];
+    assert_eq!(told, rest);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_step() {
+    let told = story_of(&["panic", "a", "end"], None).await;
+    assert!(told.contains(&"give up panic: the disk failed".to_owned()), "{told:?}");
+    assert!(told.contains(&"perform a".to_owned()), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_due_deadline_runs_with_what_is_ready() {
+    let told = story_of(&["a", "end"], Some(Time(1))).await;
+    assert_eq!(told, ["rebuild", "step a,deadline", "perform a", "perform deadline", "flush"]);
+}
+
+async fn ask(messages: &mpsc::Sender<ToMessenger>, request: Request) -> crate::links::Answer {
+    let (answer, answered) = oneshot::channel();
+    messages.send(ToMessenger::Command(request, answer)).await.unwrap();
+    answered.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_commands_are_answered_so() {
+    let home = tempfile::tempdir().unwrap();
+    let store = PrivateStore::open(home.path(), &Unlock::default()).unwrap();
+    store.limit_pages(40);
+    let (messages, received) = mpsc::channel(16);
+    let (keeper, _kept) = mpsc::channel(16);
+    let (runner, _commands) = mpsc::channel(1_024);
+    let surroundings = Surroundings { keeper, runner, hub: Arc::new(EventHub::new(0)) };
+    let directory = home.path().to_owned();
+    let engine =
+        MessengerEngine::new(PeerId([1; 32]), directory, Unlock::default(), Some(store), surroundings);
+    let thread = spawn(engine, received, Handle::current()).unwrap();
+    let name = Some("alice".to_owned());
+    assert!(matches!(ask(&messages, Request::Init(InitParams { name })).await, Ok(Reply::Init(_))));
+    let mut told = None;
+    for i in 0..2_000 {
+        let params =
+            murmesh_protocol::control::InviteParams { uses: None, expires_ms: None, no_address: true };
+        if let Err(error) = ask(&messages, Request::Invite(params)).await {
+            told = Some((i, error.name));
+            break;
+        }
+    }
+    let Some((_, name)) = told else { panic!("forty pages are never full") };
+    assert!(matches!(name, murmesh_protocol::control::ErrorName::Disk), "{name:?}");
+    // Reading goes on.
+    let params =
+        SendParams { to: "nobody".to_owned(), text: "x".to_owned(), client_id: None, expire_ms: None };
+    let read = ask(&messages, Request::Send(params)).await;
+    assert_eq!(read.unwrap_err().name, murmesh_protocol::control::ErrorName::NoSuchContact);
+    messages.send(ToMessenger::Stop).await.unwrap();
+    tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
+}
