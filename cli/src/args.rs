@@ -130,10 +130,10 @@ pub(crate) enum Command {
     },
     /// Help on a command or an error code.
     #[command(
-        after_help = "Examples:\n  murmesh help send\n  murmesh help contact rename\n  murmesh help E0203"
+        after_help = "Examples:\n  murmesh help send\n  murmesh help contact rename\n  murmesh help E0203\n  murmesh help errors      all codes"
     )]
     Help {
-        /// A command, or a code like E0203.
+        /// A command, a code like E0203, or `errors` for all codes.
         #[arg(value_name = "COMMAND|CODE")]
         topic: Vec<String>,
     },

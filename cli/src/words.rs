@@ -114,7 +114,7 @@ pub(crate) fn reason(reason: QueuedReason, to: &str) -> String {
         }
         QueuedReason::MailboxFull => format!("{to}'s mailbox is full today; trying again"),
         QueuedReason::NotConnectedYet => format!("{to} has not answered the request yet; it goes then"),
-        QueuedReason::Offline => "kept here; this node has no network".to_owned(),
+        QueuedReason::Offline => "kept here; no other node can be reached".to_owned(),
     }
 }
 

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::{ControlError, ErrorName};
 pub use self::event::{Event, EventBody, EventKind};
+pub use self::request::{Reply, Request};
 pub use self::timestamp::Timestamp;
 
 pub mod error;
 pub mod event;
 pub mod files;
+mod request;
 mod timestamp;
 
 /// Major version of the control API. `system.hello` refuses a client that asks for a newer one.
@@ -459,107 +461,4 @@ shapes! {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands skip_serializing_if a reference")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
-}
-
-/// A request: method and params, in serde's adjacently tagged form of JSON-RPC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "method", content = "params")]
-pub enum Request {
-    /// First request of a client.
-    #[serde(rename = "system.hello")]
-    Hello(HelloParams),
-    /// Make the account.
-    #[serde(rename = "account.init")]
-    Init(InitParams),
-    /// The account.
-    #[serde(rename = "id.show")]
-    IdShow(NoParams),
-    /// State of the node.
-    #[serde(rename = "node.status")]
-    Status(NoParams),
-    /// Stop the node: answered, then it flushes and exits.
-    #[serde(rename = "node.stop")]
-    Stop(NoParams),
-    /// Make a ticket.
-    #[serde(rename = "invite.create")]
-    Invite(InviteParams),
-    /// Add a contact by its ticket.
-    #[serde(rename = "contact.add")]
-    Add(AddParams),
-    /// All contacts.
-    #[serde(rename = "contact.list")]
-    Contacts(NoParams),
-    /// One contact.
-    #[serde(rename = "contact.show")]
-    Contact(WhoParams),
-    /// Rename a contact.
-    #[serde(rename = "contact.rename")]
-    Rename(RenameParams),
-    /// Send a text.
-    #[serde(rename = "message.send")]
-    Send(SendParams),
-    /// Messages in reading order.
-    #[serde(rename = "message.read")]
-    Read(ReadParams),
-    /// A message's story.
-    #[serde(rename = "message.why")]
-    Why(MessageParams),
-    /// Messages not yet delivered.
-    #[serde(rename = "outbox.list")]
-    Outbox(NoParams),
-    /// One message not yet delivered.
-    #[serde(rename = "outbox.show")]
-    OutboxShow(MessageParams),
-    /// Known peers.
-    #[serde(rename = "peer.list")]
-    Peers(NoParams),
-    /// Follow events on this connection.
-    #[serde(rename = "events.subscribe")]
-    Subscribe(SubscribeParams),
-}
-
-impl Request {
-    /// The methods, by which a server tells an unknown method from wrong params.
-    pub const METHODS: &'static [&'static str] = &[
-        "system.hello",
-        "account.init",
-        "id.show",
-        "node.status",
-        "node.stop",
-        "invite.create",
-        "contact.add",
-        "contact.list",
-        "contact.show",
-        "contact.rename",
-        "message.send",
-        "message.read",
-        "message.why",
-        "outbox.list",
-        "outbox.show",
-        "peer.list",
-        "events.subscribe",
-    ];
-}
-
-/// Answer to a [`Request`] of the same name; its JSON is that of the inner shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-#[expect(missing_docs, reason = "each variant is the answer documented at its shape")]
-pub enum Reply {
-    Hello(HelloReply),
-    Init(InitReply),
-    Id(IdReply),
-    Status(Box<StatusReply>),
-    Invite(InviteReply),
-    Add(AddReply),
-    Contacts(ContactsReply),
-    Contact(Box<ContactReply>),
-    Send(SendReply),
-    Read(ReadReply),
-    Why(WhyReply),
-    Outbox(OutboxReply),
-    OutboxEntry(OutboxEntry),
-    Peers(PeersReply),
-    Subscribe(SubscribeReply),
-    Done(Done),
 }

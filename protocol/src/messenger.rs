@@ -40,6 +40,7 @@ mod commands;
 mod contacts;
 mod content;
 mod daily;
+mod depositing;
 mod direct;
 mod invites;
 pub mod io;

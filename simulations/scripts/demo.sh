@@ -193,6 +193,8 @@ step "alice leaves too, and two of the five die: one by kill -9"
 murmesh alice down --quiet >/dev/null
 kill -9 "$(cat "$WORK/c2.pid")"
 murmesh c3 down --quiet >/dev/null
+say "  (three seconds pass)"
+sleep 3
 
 step "bob opens his laptop"
 bring_up bob

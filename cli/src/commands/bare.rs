@@ -4,6 +4,7 @@ use murmesh_protocol::control::{NoParams, Request, StatusReply};
 use serde::Serialize;
 
 use super::Outcome;
+use super::status::without_account;
 use crate::context::Context;
 use crate::error::exit;
 use crate::text::one_line;
@@ -20,9 +21,9 @@ pub(super) fn run(context: &Context<'_>) -> Outcome {
         let same = context.same_directory();
         context.output.answer(&Stopped { state: "stopped" }, || {
             if known {
-                format!(
-                    "no node is running\n\n  murmesh up{same}     start it\n  murmesh help   all commands"
-                )
+                let commands =
+                    [(format!("murmesh up{same}"), "start it"), ("murmesh help".to_owned(), "all commands")];
+                format!("no node is running\n\n{}", columns(&commands))
             } else {
                 first_steps(same)
             }
@@ -35,22 +36,27 @@ pub(super) fn run(context: &Context<'_>) -> Outcome {
 }
 
 fn first_steps(same: &str) -> String {
-    format!(
-        "murmesh: messages from machine to machine, with no server in the middle\n\n  \
-         murmesh init --name NICK{same}     make an account: no number, no mail address\n  \
-         murmesh invite --qr{same}          let somebody add you\n  \
-         murmesh add{same}                  add somebody by their ticket\n  \
-         murmesh send WHO \"hello\"{same}     send\n  \
-         murmesh help                     all commands"
-    )
+    let commands = [
+        (format!("murmesh init --name NICK{same}"), "make an account: no number, no mail address"),
+        (format!("murmesh invite --qr{same}"), "let somebody add you"),
+        (format!("murmesh add{same}"), "add somebody by their ticket"),
+        (format!("murmesh send WHO \"hello\"{same}"), "send"),
+        ("murmesh help".to_owned(), "all commands"),
+    ];
+    let head = "murmesh: messages from machine to machine, with no server in the middle";
+    format!("{head}\n\n{}", columns(&commands))
+}
+
+/// Commands and what they are for, one a line.
+fn columns(commands: &[(String, &str)]) -> String {
+    let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    commands.iter().map(|(command, purpose)| format!("  {command:<width$}   {purpose}\n")).collect()
 }
 
 fn summary(status: &StatusReply, same: &str) -> String {
     let Some(account) = &status.account else {
-        return format!(
-            "a node without an account: it keeps mail for others ({})\n\n  murmesh init{same}     make an account",
-            count(status.custody.envelopes, "envelope")
-        );
+        let kept = count(status.custody.envelopes, "envelope");
+        return format!("{}\nit keeps {kept} now", without_account(status, same).unwrap_or_default());
     };
     let waiting = status.outbox.queued + status.outbox.held;
     let next = match (status.contacts, status.unread) {

@@ -1,18 +1,24 @@
-//! `help [COMMAND|CODE]`.
+//! `help [COMMAND|CODE|errors]`.
 
 use clap::builder::StyledStr;
 use clap::{Command, CommandFactory};
 
 use super::Outcome;
 use crate::args::Args;
-use crate::error::{Entry, Failure, Problem, entry_of_code, exit};
+use crate::error::{Entry, Failure, Problem, TABLE, entry_of_code, exit};
 use crate::output::Output;
+
+/// `help errors`.
+const ALL_ERRORS: &str = "errors";
 
 pub(super) fn run(output: &Output, topic: &[String]) -> Outcome {
     if let [code] = topic
         && let Some(entry) = entry_of_code(code)
     {
         return output.text_answer(&StyledStr::from(explain(entry)), exit::DONE);
+    }
+    if topic == [ALL_ERRORS] {
+        return output.text_answer(&StyledStr::from(all_errors()), exit::DONE);
     }
     let mut command = Args::command().color(output.clap_color());
     command.build();
@@ -31,6 +37,13 @@ pub(super) fn run(output: &Output, topic: &[String]) -> Outcome {
 
 fn find<'a>(command: &'a mut Command, word: &str) -> Option<&'a mut Command> {
     command.find_subcommand_mut(word)
+}
+
+/// The whole table, for a page to look things up in.
+fn all_errors() -> String {
+    let rows = TABLE.iter().filter(|entry| entry.exit != exit::PIPE_CLOSED);
+    let rows = rows.map(|entry| format!("{}  exit {:<3}  {}\n", entry.code, entry.exit, entry.name));
+    format!("{}\n`murmesh help CODE` explains one.\n", rows.collect::<String>())
 }
 
 fn explain(entry: &Entry) -> String {

@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context<'_>, args: Init) -> Outcome {
 /// The login name, unless a person says otherwise.
 fn ask_name(context: &Context<'_>, non_interactive: bool) -> Result<String, Failure> {
     let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let login = login.filter(|name| !name.is_empty()).unwrap_or_else(|| "me".to_owned());
+    let login = login.filter(|name| !name.is_empty()).unwrap_or_else(|| "user".to_owned());
     if non_interactive || !ask::can_ask(context.no_input) {
         return Ok(login);
     }

@@ -197,7 +197,7 @@ fn words(sent: &Sent) -> String {
         (MessageState::Held, _) => format!("held: {presence}{kept}; you may leave"),
         (MessageState::Queued, _) if sent.custodians.held > 0 => format!("queued: {presence}{kept} so far"),
         (MessageState::Queued, Some(why)) => format!("queued: {presence}{}", reason(why, &to)),
-        (MessageState::Queued, None) => format!("queued: on this machine's disk; goes when {to} is seen"),
+        (MessageState::Queued, None) => format!("queued: {presence}on this machine's disk"),
         (reached, _) => format!("{} to {to}{after}{path}", state(reached)),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use murmesh_protocol::control::{NoParams, Request, StatusReply};
+use murmesh_protocol::control::{ErrorName, NoParams, Request, StatusReply};
 
 use super::Outcome;
 use crate::context::Context;
-use crate::error::exit;
+use crate::error::{Failure, Problem, exit};
 use crate::text::one_line;
 use crate::words::{count, moment, size};
 
@@ -60,14 +60,28 @@ fn screen(status: &StatusReply, same: &str) -> String {
     text
 }
 
-/// A reason in words, with the command that helps.
-fn words_for(reason: &str, same: &str) -> String {
-    match reason {
-        "no-peers" => format!("no peer is connected; add one: murmesh up{same} --peer MULTIADDR"),
-        "nobody-to-keep-mail" => {
+/// A reason in words, with the command that helps. The node names some of its own errors as reasons.
+pub(super) fn words_for(reason: &str, same: &str) -> String {
+    let error = serde_json::from_value::<ErrorName>(reason.into()).ok();
+    match (reason, error) {
+        ("no-peers", _) => format!("no peer is connected; add one: murmesh up{same} --peer MULTIADDR"),
+        ("nobody-to-keep-mail", _) => {
             "nobody else keeps mail: messages to people who are offline wait here".to_owned()
         }
-        "no-account" => format!("no account; make one: murmesh init{same}"),
-        other => one_line(other),
+        ("no-account", _) => {
+            format!("no account: this node keeps mail for others; for one's own: murmesh init{same}")
+        }
+        (_, Some(name)) => {
+            let failure = Failure::new(Problem::Node(name));
+            format!("{}; next: {}", failure.message(), failure.hint(same))
+        }
+        (other, None) => one_line(other),
     }
+}
+
+/// Why there is no account to use, if that is so.
+pub(super) fn without_account(status: &StatusReply, same: &str) -> Option<String> {
+    let reason = |reason: &&String| !matches!(reason.as_str(), "no-peers" | "nobody-to-keep-mail");
+    let reason = status.health.reasons.iter().find(reason).map_or("no-account", String::as_str);
+    status.account.is_none().then(|| words_for(reason, same))
 }

@@ -4,6 +4,7 @@ use murmesh_protocol::control::{NoParams, Request, StatusReply};
 use serde::Serialize;
 
 use super::Outcome;
+use super::status::without_account;
 use crate::args::Up;
 use crate::context::Context;
 use crate::error::exit;
@@ -37,10 +38,8 @@ pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
 
 /// What becomes of mail to people who are offline, and what to type next without an account.
 fn about_mail(status: &StatusReply, same: &str) -> String {
-    if status.account.is_none() {
-        return format!(
-            "no account here: this node keeps mail for others; for one's own: murmesh init{same}"
-        );
+    if let Some(why) = without_account(status, same) {
+        return why;
     }
     match status.custodians_known {
         0 => "no other peer known yet: messages to people who are offline wait here".to_owned(),

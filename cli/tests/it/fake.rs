@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustix::pty::OpenptFlags;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -181,6 +182,28 @@ impl Run {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Run {
         self.command.env(name, value);
         self
+    }
+
+    /// Runs on a terminal of its own, types `input`, and returns what the terminal showed.
+    pub(crate) fn on_terminal(mut self) -> Ran {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let terminal = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&terminal).unwrap();
+        rustix::pty::unlockpt(&terminal).unwrap();
+        let path = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
+        let side = fs::File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
+        let clone = || Stdio::from(side.try_clone().unwrap());
+        self.command.stdin(clone()).stdout(clone()).stderr(clone()).env("TERM", "xterm");
+        let mut child = self.command.spawn().unwrap();
+        drop((self.command, side));
+        let mut terminal = fs::File::from(terminal);
+        terminal.write_all(&self.input).unwrap();
+        let mut shown = Vec::new();
+        // A terminal that nobody holds open any more is an error on Linux and an end elsewhere.
+        let _closed = terminal.read_to_end(&mut shown);
+        let status = child.wait().unwrap().code().unwrap_or(-1);
+        let shown = String::from_utf8(shown).unwrap().replace("\r\n", "\n").replace('\u{1b}', "ESC");
+        Ran { status, stdout: shown.replace('\r', "CR"), stderr: String::new() }
     }
 
     pub(crate) fn run(mut self) -> Ran {

@@ -6,3 +6,4 @@ mod errors;
 mod fake;
 mod people;
 mod starting;
+mod terminal;

@@ -15,11 +15,11 @@ fn first_steps_without_a_node() {
 exit 0
 murmesh: messages from machine to machine, with no server in the middle
 
-  murmesh init --name NICK     make an account: no number, no mail address
-  murmesh invite --qr          let somebody add you
-  murmesh add                  add somebody by their ticket
-  murmesh send WHO "hello"     send
-  murmesh help                     all commands
+  murmesh init --name NICK   make an account: no number, no mail address
+  murmesh invite --qr        let somebody add you
+  murmesh add                add somebody by their ticket
+  murmesh send WHO "hello"   send
+  murmesh help               all commands
 --
 
 "#]]
@@ -71,6 +71,55 @@ peers    3 connected, 5 known
 mail     1 queued, 2 held, 1 unread
 custody  4 envelopes, 6 records, 12.3 kB; 4 other peers known that keep mail
 health   all is well
+--
+
+"#]]
+    );
+}
+
+#[test]
+fn health_is_told_with_what_to_type() {
+    let mut sick = crate::fake::status();
+    sick["account"] = json!(null);
+    sick["health"] = json!({"ok": false, "reasons": ["locked", "no-peers", "moon-phase"]});
+    let fake = Fake::start().only("node.status", Canned::Ok(sick.clone(), vec![]));
+    let ran = fake.murmesh(&["status"]).run();
+    assert_data_eq!(
+        ran.all(),
+        str![[r#"
+exit 9
+node     running since 2 Jan 2001 03:04, process 4242, full
+peer     12D3KooWFakeAlice
+account  none: keeps mail for others only
+listen   /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+peers    3 connected, 5 known
+custody  4 envelopes, 6 records, 12.3 kB; 4 other peers known that keep mail
+health   the account is locked: the passphrase is wrong or missing; next: murmesh help up
+health   no peer is connected; add one: murmesh up --peer MULTIADDR
+health   moon-phase
+--
+
+"#]]
+    );
+    assert_data_eq!(
+        fake.murmesh(&["up"]).run().all(),
+        str![[r#"
+exit 0
+running already: process 4242, listening on
+  /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+--
+the account is locked: the passphrase is wrong or missing; next: murmesh help up
+
+"#]]
+    );
+    sick["health"]["reasons"] = json!(["no-account"]);
+    let fake = Fake::start().only("node.status", Canned::Ok(sick, vec![]));
+    assert_data_eq!(
+        fake.murmesh(&[]).run().all(),
+        str![[r#"
+exit 0
+no account: this node keeps mail for others; for one's own: murmesh init
+it keeps 4 envelopes now
 --
 
 "#]]

@@ -167,3 +167,70 @@ pub async fn answer_line<B: Backend>(backend: &B, line: &str) -> String {
     };
     answer(&id, &result)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lines that are nearly requests: the parts of one, shuffled, cut and doubled.
+    fn nearly() -> impl Strategy<Value = String> {
+        let parts = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"jsonrpc\"",
+            "\"2.0\"",
+            "\"id\"",
+            "1",
+            "null",
+            "\"method\"",
+            "\"params\"",
+            "\"message.send\"",
+            "\"id.show\"",
+            "{\"to\":\"bob\"}",
+            "\u{0}",
+            "\\",
+            "\"",
+            "é",
+        ]);
+        prop::collection::vec(parts, 0..24).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_call_or_is_answered_with_one_line(line in prop_oneof![any::<String>(), nearly()]) {
+            if let Err(refusal) = parse(&line) {
+                prop_assert!(refusal.ends_with('\n') && refusal.matches('\n').count() == 1);
+                let value: Value = serde_json::from_str(&refusal).unwrap();
+                prop_assert_eq!(&value["error"]["data"]["name"], "bad-request");
+            }
+        }
+
+        #[test]
+        fn any_method_with_any_params_is_a_call_or_is_refused(
+            method in prop::sample::select(Request::METHODS.to_vec()),
+            params in prop::sample::select(vec!["{}", "null", "[]", "7", "{\"who\":\"x\"}", "{\"id\":\"x\"}", "{\"x\":1}"]),
+        ) {
+            let line = format!(r#"{{"jsonrpc":"2.0","id":"a","method":"{method}","params":{params}}}"#);
+            match parse(&line) {
+                Ok(call) => prop_assert_eq!(call.id, "a"),
+                Err(refusal) => prop_assert!(refusal.contains("-32602"), "{}", refusal),
+            }
+        }
+    }
+
+    #[test]
+    fn every_method_of_the_list_is_known_to_the_types() {
+        for method in Request::METHODS {
+            let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#);
+            if let Err(refusal) = parse(&line) {
+                assert!(refusal.contains("missing field"), "{method}: {refusal}");
+            }
+        }
+    }
+}

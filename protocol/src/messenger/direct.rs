@@ -11,7 +11,7 @@ use super::rows;
 use super::sealing::Found;
 use super::{Messenger, Step};
 use crate::control::ContactState;
-use crate::id::{AccountId, PeerId};
+use crate::id::{AccountId, PeerId, SessionId};
 use crate::limits::{PROOFS_PER_PEER_MAX, UNDECRYPTABLE_MAX};
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Time};
@@ -54,8 +54,15 @@ impl Messenger {
             contact.state != ContactState::Blocked
                 && contact.whereabouts.as_ref().is_some_and(|whereabouts| whereabouts.peer == *peer)
         });
-        let session = theirs.and_then(|contact| contact.preferred).and_then(|id| self.sessions.get(&id));
-        let Some(live) = session.filter(|live| !live.session.is_initial()) else { return };
+        let Some(id) = theirs.and_then(|contact| contact.preferred) else { return };
+        // With a session that only we have yet the proof could not be checked.
+        if self.sessions.get(&id).is_some_and(|live| !live.session.is_initial()) {
+            self.prove_with(&facts, id);
+        }
+    }
+
+    fn prove_with(&mut self, facts: &PeerFacts, session: SessionId) {
+        let (peer, Some(live)) = (&facts.peer, self.sessions.get(&session)) else { return };
         let proof = live.session.direct_proof(
             &self.config.own_peer,
             peer,
@@ -88,7 +95,7 @@ impl Messenger {
             self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Unexpected));
             return Ok(());
         }
-        let Some(account) = self.whose_proof(&facts, proof) else { return Ok(()) };
+        let Some((account, session)) = self.whose_proof(&facts, proof) else { return Ok(()) };
         self.direct.proven.insert(peer, account);
         self.direct.dial_failed_at.remove(&peer);
         if let Some(contact) = self.contacts.get_mut(&account) {
@@ -96,20 +103,20 @@ impl Messenger {
             rows::save(step.store, contact)?;
         }
         if want {
-            self.prove_directly(&peer);
+            // They have this session, even if we began it and nothing has come back on it yet.
+            self.prove_with(&facts, session);
         }
         self.send_all_directly(step, &account)?;
         self.wake(step, &account)
     }
 
-    fn whose_proof(&self, facts: &PeerFacts, proof: &[u8; 32]) -> Option<AccountId> {
+    fn whose_proof(&self, facts: &PeerFacts, proof: &[u8; 32]) -> Option<(AccountId, SessionId)> {
+        let (own, prover) = (&self.config.own_peer, &facts.peer);
         let open = self.contacts.values().filter(|contact| contact.state != ContactState::Blocked);
-        open.map(|contact| contact.account).find(|account| {
-            self.sessions.of(account).any(|(_, live)| {
-                let (own, challenges) =
-                    (&self.config.own_peer, (&facts.their_challenge, &facts.our_challenge));
-                live.session.check_direct_proof(&facts.peer, own, challenges.0, challenges.1, proof)
-            })
+        open.flat_map(|contact| self.sessions.of(&contact.account)).find_map(|(id, live)| {
+            let (theirs, ours) = (&facts.their_challenge, &facts.our_challenge);
+            let proves = live.session.check_direct_proof(prover, own, theirs, ours, proof);
+            proves.then_some((live.account, *id))
         })
     }
 

@@ -1,26 +1,20 @@
-//! Getting an outbox entry to its contact: directly if it can be reached, else by its mailbox, and
-//! again until the receipt (SPEC §8.4).
+//! Getting an outbox entry to its contact: directly if it can be reached, else by its mailbox
+//! ([`depositing`](super::depositing)), and again until the receipt (SPEC §8.4).
 
 use super::content::{Part, Text};
 use super::io::Output;
-use super::outbox::{Attempt, Deposit, Entry, Owner, note};
-use super::rounds::Round;
+use super::outbox::{Attempt, Entry, note};
 use super::rows::{self, Kind, MessageRow, OutboxRow, SealedRow};
 use super::sealing::Sealing;
 use super::timers::Timer;
-use super::{Messenger, Query, Step};
-use crate::blind::{contact_address, request_address};
+use super::{Messenger, Step};
 use crate::control::{EventBody, MessageState, Path, QueuedReason};
-use crate::id::{AccountId, Address, EnvelopeId, MessageId, PeerId};
+use crate::id::{AccountId, MessageId, PeerId};
 use crate::limits::{
-    DIAL_PAUSE_MS, DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, INTRODUCTION_MS, REDEPOSIT_DAYS,
-    RETRY_MS_MAX, RETRY_MS_MIN,
+    DIAL_PAUSE_MS, DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, RETRY_MS_MAX, RETRY_MS_MIN,
 };
-use crate::placement::Region;
 use crate::store::StoreError;
-use crate::time::{DAY_MS, Day, Time};
-use crate::wire::envelope::seal_round;
-use crate::wire::frame::{Admission, CustodyReceipt, Frame, Refusal};
+use crate::wire::frame::Frame;
 
 impl Messenger {
     pub(crate) fn start_outbox(&mut self, step: &mut Step<'_>) {
@@ -176,7 +170,12 @@ impl Messenger {
         rows::save(step.store, &entry.row)
     }
 
-    fn wait(&mut self, step: &mut Step<'_>, id: MessageId, reason: QueuedReason) -> Result<(), StoreError> {
+    pub(crate) fn wait(
+        &mut self,
+        step: &mut Step<'_>,
+        id: MessageId,
+        reason: QueuedReason,
+    ) -> Result<(), StoreError> {
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         entry.attempt = Attempt::Idle;
         entry.row.attempts += 1;
@@ -186,7 +185,7 @@ impl Messenger {
         self.set_reason(step, id, reason)
     }
 
-    fn set_reason(
+    pub(crate) fn set_reason(
         &mut self,
         step: &mut Step<'_>,
         id: MessageId,
@@ -275,250 +274,6 @@ impl Messenger {
         Ok(())
     }
 
-    fn find_mailbox(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
-        let Some(entry) = self.entry(&id) else { return Ok(()) };
-        let due = if entry.is_text() { redeposit_at(&entry.row) } else { entry.next_try.unwrap_or(step.now) };
-        if entry.row.state == MessageState::Held && due > step.now {
-            // Enough copies are out; only the direct way was tried in between.
-            entry.attempt = Attempt::Idle;
-            entry.next_try = Some(due);
-            self.timers.set(due, Timer::Entry(id));
-            return Ok(());
-        }
-        let Some((address, _, _)) = self.mailbox_of(step, id) else {
-            return self.wait(step, id, QueuedReason::NotConnectedYet);
-        };
-        if let Some(entry) = self.entry(&id) {
-            entry.attempt = Attempt::Finding;
-        }
-        self.ask_custodians(Query::Deposit(id), address);
-        Ok(())
-    }
-
-    /// Address, day and mask of the mailbox that the sealed form goes to.
-    fn mailbox_of(&self, step: &Step<'_>, id: MessageId) -> Option<(Address, Day, [u8; 32])> {
-        let entry = self.outbox.entries.get(&id)?;
-        let first = entry.row.sealed.as_ref()?.first;
-        self.mailbox_for(step, &entry.row.to, first)
-    }
-
-    /// The mailbox of a contact today: for first messages the request mailbox.
-    pub(crate) fn mailbox_for(
-        &self,
-        step: &Step<'_>,
-        account: &AccountId,
-        first: bool,
-    ) -> Option<(Address, Day, [u8; 32])> {
-        let day = account.day(step.now);
-        if first {
-            return Some((request_address(account, day).ok()?, day, account.0));
-        }
-        let mailbox = self.contacts.get(account)?.mailbox.as_ref()?.public();
-        Some((contact_address(&mailbox, day).ok()?, day, mailbox.secret))
-    }
-
-    /// Custodians that count for a contact's mail, and peers that get a copy without counting: the
-    /// own Keeper if it is in the region, and for a first message everyone who may be the
-    /// contact's own peer or next to it.
-    pub(crate) fn split_region(
-        &self,
-        account: &AccountId,
-        first: bool,
-        region: &Region,
-    ) -> (Vec<PeerId>, Vec<PeerId>) {
-        let own = self.config.own_peer;
-        let contact = self.contacts.get(account);
-        let theirs = contact.and_then(|c| c.whereabouts.as_ref()).map(|w| w.peer);
-        let able: Vec<PeerId> =
-            region.custodians.iter().copied().filter(|p| *p != own && Some(*p) != theirs).collect();
-        let mut extra: Vec<PeerId> = region.custodians.iter().copied().filter(|p| *p == own).collect();
-        if first {
-            let hinted = self.adding.get(account).into_iter().flat_map(|adding| adding.reached.iter());
-            let near = theirs.iter().chain(hinted);
-            extra.extend(near.filter(|p| self.peers.contains_key(p) && !able.contains(p)));
-        }
-        (able, extra)
-    }
-
-    pub(crate) fn begin_round(
-        &mut self,
-        step: &mut Step<'_>,
-        id: MessageId,
-        region: &Region,
-    ) -> Result<(), StoreError> {
-        let Some((address, day, mask)) = self.mailbox_of(step, id) else { return Ok(()) };
-        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
-        let Some(sealed) = &entry.row.sealed else { return Ok(()) };
-        if !matches!(entry.attempt, Attempt::Finding) {
-            return Ok(());
-        }
-        let (to, first, expires) = (entry.row.to, sealed.first, entry.row.expires.seconds());
-        let made = seal_round(&mask, address, day, expires, &sealed.inner, step.rng);
-        let Ok(bytes) = made else { return self.end(step, id, MessageState::Failed, None) };
-        let (able, extra) = self.split_region(&to, first, region);
-        let envelope = EnvelopeId::of(&bytes);
-        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        let held = if entry.row.state == MessageState::Held { Vec::new() } else { entry.row.held_by.clone() };
-        let round = Round::new(step.now, &able, &held);
-        entry.row.want = u32::try_from(round.standing().want).unwrap_or(u32::MAX);
-        entry.row.attempts += 1;
-        entry.attempt = Attempt::Depositing(Deposit { round, envelope, bytes: bytes.clone(), full: false });
-        self.outbox.by_envelope.insert(envelope, Owner::Entry(id));
-        for peer in extra {
-            self.send(peer, deposit(&bytes));
-        }
-        self.advance_round(step, id)
-    }
-
-    fn advance_round(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
-        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
-        let ask = deposited.round.ask(step.now);
-        let (over, next) = (deposited.round.is_over(step.now), deposited.round.next_look());
-        let bytes = deposited.bytes.clone();
-        for peer in &ask {
-            note(step.store, &mut entry.row, step.now, "deposit", Some(*peer), "sent")?;
-        }
-        if !ask.is_empty() {
-            rows::save(step.store, &entry.row)?;
-        }
-        for peer in ask {
-            self.send(peer, deposit(&bytes));
-        }
-        if over {
-            self.finish_round(step, id)
-        } else {
-            self.timers.set(next, Timer::Entry(id));
-            Ok(())
-        }
-    }
-
-    fn finish_round(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
-        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        let Attempt::Depositing(deposited) = core::mem::replace(&mut entry.attempt, Attempt::Idle) else {
-            return Ok(());
-        };
-        let standing = deposited.round.standing();
-        self.outbox.by_envelope.remove(&deposited.envelope);
-        entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
-        if standing.is_good() || entry.row.state == MessageState::Held {
-            let next = after_held(&mut entry.row, step.now);
-            entry.next_try = Some(next);
-            self.timers.set(next, Timer::Entry(id));
-            return rows::save(step.store, &entry.row);
-        }
-        let pause = backoff(entry.row.attempts, step);
-        entry.next_try = Some(step.now.plus(pause));
-        self.timers.set(step.now.plus(pause), Timer::Entry(id));
-        rows::save(step.store, &entry.row)?;
-        let alone = !self.peers.keys().any(|peer| *peer != self.config.own_peer);
-        let reason = match (standing.want, deposited.full) {
-            (0, false) if alone => QueuedReason::Offline,
-            (0, false) => QueuedReason::NobodyToKeepIt,
-            (_, true) => QueuedReason::MailboxFull,
-            (_, false) => QueuedReason::TooFewCustodians,
-        };
-        self.set_reason(step, id, reason)
-    }
-
-    pub(crate) fn on_held(
-        &mut self,
-        step: &mut Step<'_>,
-        peer: PeerId,
-        envelope: EnvelopeId,
-        receipt: &CustodyReceipt,
-    ) -> Result<(), StoreError> {
-        let id = match self.outbox.by_envelope.get(&envelope) {
-            None => return Ok(()),
-            Some(Owner::Receipt(account)) => return self.on_receipt_held(step, peer, *account),
-            Some(Owner::Entry(id)) => *id,
-        };
-        let CustodyReceipt::Plain { until } = receipt;
-        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
-        if !deposited.round.on_held(&peer) {
-            return Ok(());
-        }
-        let standing = deposited.round.standing();
-        entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
-        if !entry.row.held_by.contains(&peer) {
-            entry.row.held_by.push(peer);
-        }
-        entry.row.until = Some(entry.row.until.map_or(*until, |known| known.min(*until)));
-        note(step.store, &mut entry.row, step.now, "held", Some(peer), "a copy is synced")?;
-        rows::save(step.store, &entry.row)?;
-        self.after_answer(step, id)
-    }
-
-    /// A round's answer came in: the state may rise, the round may go on or end.
-    fn after_answer(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
-        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        let Attempt::Depositing(deposited) = &entry.attempt else { return Ok(()) };
-        let good = deposited.round.standing().is_good();
-        if good && entry.row.state == MessageState::Queued {
-            entry.row.state = MessageState::Held;
-            entry.row.reason = None;
-            rows::save(step.store, &entry.row)?;
-            self.set_message(step, id, |message| message.state = MessageState::Held)?;
-        }
-        self.tell_state(step, id, None)?;
-        self.advance_round(step, id)
-    }
-
-    pub(crate) fn on_full(
-        &mut self,
-        step: &mut Step<'_>,
-        peer: PeerId,
-        envelope: EnvelopeId,
-    ) -> Result<(), StoreError> {
-        self.on_unable(step, peer, envelope, "full", false)
-    }
-
-    pub(crate) fn on_refused(
-        &mut self,
-        step: &mut Step<'_>,
-        peer: PeerId,
-        envelope: EnvelopeId,
-        why: Refusal,
-    ) -> Result<(), StoreError> {
-        let full = matches!(why, Refusal::MailboxFull | Refusal::Rate);
-        self.on_unable(step, peer, envelope, refusal_name(why), full)
-    }
-
-    fn on_unable(
-        &mut self,
-        step: &mut Step<'_>,
-        peer: PeerId,
-        envelope: EnvelopeId,
-        why: &str,
-        full: bool,
-    ) -> Result<(), StoreError> {
-        let id = match self.outbox.by_envelope.get(&envelope) {
-            None => return Ok(()),
-            Some(Owner::Receipt(account)) => return self.on_receipt_unable(step, peer, *account),
-            Some(Owner::Entry(id)) => *id,
-        };
-        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
-        if !deposited.round.is_asked(&peer) {
-            return Ok(());
-        }
-        deposited.round.on_unable(&peer);
-        deposited.full |= full;
-        note(step.store, &mut entry.row, step.now, "deposit", Some(peer), why)?;
-        rows::save(step.store, &entry.row)?;
-        self.after_answer(step, id)
-    }
-
-    /// A peer is gone: rounds that wait for it do not.
-    pub(crate) fn rounds_without(&mut self, step: &mut Step<'_>, peer: &PeerId) -> Result<(), StoreError> {
-        let waiting: Vec<EnvelopeId> = self.outbox.by_envelope.keys().copied().collect();
-        for envelope in waiting {
-            self.on_unable(step, *peer, envelope, "unreachable", false)?;
-        }
-        Ok(())
-    }
-
     /// An entry has come to its end: its row goes, the message keeps the state.
     pub(crate) fn end(
         &mut self,
@@ -549,7 +304,7 @@ impl Messenger {
         Ok(())
     }
 
-    fn set_message(
+    pub(crate) fn set_message(
         &mut self,
         step: &mut Step<'_>,
         id: MessageId,
@@ -562,7 +317,7 @@ impl Messenger {
         rows::save(step.store, &message)
     }
 
-    fn tell_state(
+    pub(crate) fn tell_state(
         &mut self,
         step: &mut Step<'_>,
         id: MessageId,
@@ -585,48 +340,8 @@ impl Messenger {
     }
 }
 
-/// When a held entry is deposited again: copies must outlive custodians that leave.
-fn redeposit_at(row: &OutboxRow) -> Time {
-    let next = REDEPOSIT_DAYS.get(usize::from(row.redeposits));
-    next.map_or(row.expires, |days| row.created.plus(days * DAY_MS))
-}
-
-/// When a held entry is deposited again after this round. An introduction is hurried: somebody waits.
-fn after_held(row: &mut OutboxRow, now: Time) -> Time {
-    if row.kind == Kind::Introduction {
-        let pause = INTRODUCTION_MS.checked_shl(row.redeposits.into()).unwrap_or(RETRY_MS_MAX);
-        row.redeposits = row.redeposits.saturating_add(1).min(20);
-        return now.plus(pause.min(RETRY_MS_MAX));
-    }
-    while redeposit_at(row) <= now && redeposit_at(row) < row.expires {
-        row.redeposits = row.redeposits.saturating_add(1);
-    }
-    redeposit_at(row)
-}
-
-fn deposit(bytes: &[u8]) -> Frame {
-    Frame::Deposit { envelope: bytes.to_vec(), admission: Admission::None }
-}
-
 /// Exponential with full jitter: after a partition heals, retries must not come together.
 pub(crate) fn backoff(attempts: u32, step: &mut Step<'_>) -> u64 {
     let ceiling = RETRY_MS_MIN.checked_shl(attempts.min(20)).unwrap_or(RETRY_MS_MAX).min(RETRY_MS_MAX);
     RETRY_MS_MIN / 2 + step.rng.next_u64() % ceiling
-}
-
-fn refusal_name(why: Refusal) -> &'static str {
-    match why {
-        Refusal::Malformed => "refused: malformed",
-        Refusal::BadSignature => "refused: bad signature",
-        Refusal::WrongDay => "refused: day",
-        Refusal::BadExpiry => "refused: expiry",
-        Refusal::MailboxFull => "refused: mailbox full",
-        Refusal::Tombstoned => "refused: deleted by its owner",
-        Refusal::Rate => "refused: rate",
-        Refusal::Older => "refused: older",
-        Refusal::TooManySubscriptions => "refused: subscriptions",
-        Refusal::NotACustodian => "refused: keeps no mail",
-        Refusal::Admission => "refused: admission",
-        Refusal::Disk => "refused: disk",
-    }
 }
