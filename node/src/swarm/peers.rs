@@ -21,6 +21,8 @@ pub(super) const PEERS_KNOWN_MAX: usize = 4_096;
 pub(super) const REDIAL_MIN: Duration = Duration::from_millis(800);
 /// Longest pause.
 pub(super) const REDIAL_MAX: Duration = Duration::from_secs(3600);
+/// A session that lasted so long was worth having.
+const LASTING: Duration = Duration::from_secs(60);
 /// A peer that was not seen for so long, and cannot be dialed, is forgotten.
 const FORGET_MS: u64 = 14 * DAY_MS;
 /// Failed dials after which a peer that was never seen is forgotten.
@@ -50,6 +52,8 @@ pub(super) struct Peer {
     /// When it was last known to be up; the epoch if never.
     pub seen: Time,
     faults: u32,
+    /// Sessions in a row that did not last.
+    short_sessions: u32,
     /// Time of its last announcement: older ones are replays.
     spoke: Time,
 }
@@ -149,19 +153,28 @@ impl PeerTable {
         news
     }
 
-    /// A session is over: dial again soon.
-    pub(super) fn on_lost(&mut self, id: &PeerId, now: Instant, rng: &mut impl Rng) {
+    /// A session that was up is over: dial again soon, or later if its sessions never last.
+    pub(super) fn on_lost(&mut self, id: &PeerId, lasted: Duration, now: Instant, rng: &mut impl Rng) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.next_dial = now + jitter(REDIAL_MIN, rng);
+            let pause = backoff(peer.short_sessions);
+            peer.short_sessions = if lasted < LASTING { peer.short_sessions.saturating_add(1) } else { 0 };
+            peer.next_dial = now + jitter(pause, rng);
         }
     }
 
-    /// A dial failed: back off.
-    pub(super) fn on_dial_failed(&mut self, id: &PeerId, now: Instant, rng: &mut impl Rng) {
+    /// A dial begins. It counts as failed until the peer is up: one that is refused after its
+    /// connection was made must back off like any other.
+    pub(super) fn on_dialing(&mut self, id: &PeerId, now: Instant, rng: &mut impl Rng) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.failures = peer.failures.saturating_add(1);
-            let pause = REDIAL_MIN.saturating_mul(1 << peer.failures.min(16)).min(REDIAL_MAX);
-            peer.next_dial = now + jitter(pause, rng);
+            peer.next_dial = now + jitter(backoff(peer.failures), rng);
+        }
+    }
+
+    /// A dial failed: the pause begins now.
+    pub(super) fn on_dial_failed(&mut self, id: &PeerId, now: Instant, rng: &mut impl Rng) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.next_dial = now + jitter(backoff(peer.failures), rng);
         }
     }
 
@@ -287,9 +300,15 @@ impl PeerTable {
             next_dial: now,
             seen: Time(0),
             faults: 0,
+            short_sessions: 0,
             spoke: Time(0),
         }))
     }
+}
+
+/// The longest pause after so many failures.
+pub(super) fn backoff(failures: u32) -> Duration {
+    REDIAL_MIN.saturating_mul(1 << failures.min(16)).min(REDIAL_MAX)
 }
 
 /// Anything up to `most`, so that peers that were lost together do not return together.
@@ -318,7 +337,7 @@ mod tests {
         for i in 0..PEERS_KNOWN_MAX {
             table.learn(id(u16::try_from(i).unwrap()), vec![], now);
         }
-        table.on_dial_failed(&id(5), now, &mut rng());
+        table.on_dialing(&id(5), now, &mut rng());
         table.learn(id(8_000), vec![], now);
         assert_eq!(table.iter().count(), PEERS_KNOWN_MAX);
         assert!(table.peer(&id(5)).is_none() && table.peer(&id(8_000)).is_some());
@@ -328,15 +347,32 @@ mod tests {
     fn redials_begin_within_a_second_and_end_at_an_hour() {
         let (mut table, now, mut rng) = (PeerTable::new(id(0)), Instant::now(), rng());
         table.learn(id(1), vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], now);
-        table.on_lost(&id(1), now, &mut rng);
+        table.on_lost(&id(1), Duration::ZERO, now, &mut rng);
         assert!(table.peer(&id(1)).unwrap().next_dial <= now + Duration::from_secs(1));
         for _ in 0..100 {
+            table.on_dialing(&id(1), now, &mut rng);
             table.on_dial_failed(&id(1), now, &mut rng);
             assert!(table.peer(&id(1)).unwrap().next_dial <= now + REDIAL_MAX);
         }
         table.pin(id(1), now);
         assert_eq!(table.due(now, |_| false), [id(1)]);
         assert_eq!(table.due(now, |_| true), []);
+    }
+
+    #[test]
+    fn sessions_that_never_last_are_dialed_less_and_less() {
+        let (mut table, now, mut rng) = (PeerTable::new(id(0)), Instant::now(), rng());
+        table.learn(id(1), vec![], now);
+        let mut longest = |lasted| {
+            let pauses = (0..20).map(|_| {
+                table.on_lost(&id(1), lasted, now, &mut rng);
+                table.on_up(id(1), vec![], None, now);
+                table.peer(&id(1)).unwrap().next_dial - now
+            });
+            pauses.max().unwrap()
+        };
+        assert!(longest(LASTING) <= REDIAL_MIN);
+        assert!(longest(Duration::from_secs(1)) > REDIAL_MIN * 100);
     }
 
     #[test]

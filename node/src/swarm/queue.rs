@@ -49,21 +49,29 @@ impl FrameQueue {
     /// Adds an encoded frame.
     ///
     /// # Errors
-    /// When there is no room or the queue is closed: the frame is dropped.
-    pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), PushError> {
+    /// When there is no room or the queue is closed: the frame comes back.
+    pub(super) fn push_back(&self, frame: Vec<u8>) -> Result<(), (PushError, Vec<u8>)> {
         let mut state = self.state();
         if state.closed {
-            return Err(PushError::Closed);
+            return Err((PushError::Closed, frame));
         }
         let size = frame.len() + FRAME_OVERHEAD;
         if state.bytes + size > self.bytes_max {
-            return Err(PushError::Full);
+            return Err((PushError::Full, frame));
         }
         state.bytes += size;
         state.frames.push_back(frame);
         drop(state);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// The same for a frame that may be lost with its session.
+    ///
+    /// # Errors
+    /// When there is no room or the queue is closed.
+    pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), PushError> {
+        self.push_back(frame).map_err(|(error, _)| error)
     }
 
     /// Ends the session that reads this queue, after what waits is written.

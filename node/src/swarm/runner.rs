@@ -43,6 +43,8 @@ const TICK: Duration = Duration::from_millis(200);
 const SLOW: Duration = Duration::from_secs(60);
 /// How long a stop waits for sessions to flush.
 const STOP_TIMEOUT: Duration = Duration::from_millis(800);
+/// How long connections are polled for a good-bye to leave.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// Answers that wait for a machine; the oldest is dropped, and the machine asks again.
 const BACKLOG_MAX: usize = 16_384;
 /// What sessions may have said and is not heard yet.
@@ -296,6 +298,10 @@ impl Runner {
 
     async fn stop(mut self, mut session_events: mpsc::Receiver<SessionEvent>) {
         self.say_goodbye();
+        // It leaves while connections are polled, and must arrive before the sessions' ends, on which
+        // the others hang up.
+        let goodbye = async { while self.swarm.next().await.is_some() {} };
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         self.save_cache();
         for link in self.links.values() {
             link.queue.finish();

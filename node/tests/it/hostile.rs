@@ -1,6 +1,7 @@
 //! Peers that send what no honest peer sends: disconnected, and the node goes on.
 
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
 use murmesh_node::swarm::streams::PROTOCOL;
@@ -25,9 +26,13 @@ async fn attack(node: &Stub, address: &Multiaddr, bytes: Vec<u8>) {
     let id = libp2p::PeerId::from(node.keypair.public());
     let mut control = swarm.behaviour().new_control();
     swarm.dial(DialOpts::peer_id(id).addresses(vec![address.clone()]).build()).unwrap();
+    // Before it, libp2p-stream may miss the connection and wait for ever.
+    let connected =
+        async { while !matches!(swarm.next().await, Some(SwarmEvent::ConnectionEstablished { .. })) {} };
+    timeout(PATIENCE, connected).await.expect("connects");
     let driver = tokio::spawn(async move {
         loop {
-            futures::StreamExt::next(&mut swarm).await;
+            swarm.next().await;
         }
     });
     let attack = async {

@@ -14,7 +14,8 @@ use murmesh_protocol::route::Machine;
 
 use super::{Link, Runner};
 use crate::links::{SessionNumber, ToMessenger};
-use crate::swarm::peers::{REDIAL_MAX, REDIAL_MIN, jitter};
+use crate::swarm::peers::{backoff, jitter};
+use crate::swarm::queue::PushError;
 use crate::swarm::translate;
 
 /// How long a frame waits for its peer, and a hint for its answer.
@@ -27,6 +28,8 @@ const WAITING_PEERS_MAX: usize = 1_024;
 const HINTS_MAX: usize = 256;
 /// Dials begun in one tick.
 const DIALS_PER_TICK: usize = 16;
+/// Failed dials of a seed's peer after which its address is tried for somebody else.
+const SEED_FAILURES: u32 = 3;
 /// Failed dials after which a peer leaves the routing table.
 const KAD_FAILURES: u32 = 3;
 
@@ -75,7 +78,13 @@ pub(super) struct Waiting {
 }
 
 impl Runner {
-    pub(super) fn send(&mut self, to: PeerId, session: Option<SessionNumber>, frame: Vec<u8>, from: Machine) {
+    pub(super) fn send(
+        &mut self,
+        to: PeerId,
+        session: Option<SessionNumber>,
+        mut frame: Vec<u8>,
+        from: Machine,
+    ) {
         // A machine hears of a session before this loop does: the number alone tells that it is up.
         let up = |link: &&Link| link.hello.is_some() || session == Some(link.number);
         if let Some(link) = self.links.get(&to).filter(up) {
@@ -83,11 +92,13 @@ impl Runner {
             if session.is_some_and(|session| session != link.number) {
                 return;
             }
-            if link.queue.push(frame).is_err() {
+            // Closed: its end is on the way to the loop, and may have reached the maker already.
+            let Err((error, unsent)) = link.queue.push_back(frame) else { return };
+            if error == PushError::Full {
                 tracing::debug!(peer = %to, "does not read: disconnected");
                 link.queue.close();
             }
-            return;
+            frame = unsent;
         }
         if from == Machine::Keeper || session.is_some() {
             return;
@@ -150,12 +161,13 @@ impl Runner {
         match self.swarm.dial(options) {
             Ok(()) => {
                 self.dials.insert(connection, Dial::Peer(peer));
+                self.peers.on_dialing(&peer, Instant::now(), &mut self.rng);
                 true
             }
             Err(DialError::DialPeerConditionFalse(_)) => true,
             Err(error) => {
                 tracing::debug!(%peer, %error, "cannot dial");
-                self.peers.on_dial_failed(&peer, Instant::now(), &mut self.rng);
+                self.peers.on_dialing(&peer, Instant::now(), &mut self.rng);
                 false
             }
         }
@@ -210,7 +222,6 @@ impl Runner {
                 if let Some(seed) = self.seeds.get_mut(index) {
                     seed.peer = Some(peer);
                     seed.dialing = false;
-                    seed.failures = 0;
                 }
             }
             Some(Dial::Hint) => {
@@ -235,14 +246,9 @@ impl Runner {
         let now = Instant::now();
         match self.dials.remove(&id) {
             Some(Dial::Seed(index)) => {
-                let pause = self.seeds.get(index).map_or(REDIAL_MIN, |seed| {
-                    REDIAL_MIN.saturating_mul(1 << seed.failures.min(16)).min(REDIAL_MAX)
-                });
-                let pause = jitter(pause, &mut self.rng);
                 if let Some(seed) = self.seeds.get_mut(index) {
                     seed.dialing = false;
-                    seed.failures = seed.failures.saturating_add(1);
-                    seed.next = now + pause;
+                    seed.next = now + jitter(backoff(seed.failures), &mut self.rng);
                 }
             }
             Some(Dial::Hint) => {
@@ -274,6 +280,9 @@ impl Runner {
 
     /// A peer is up: what waited for it goes.
     pub(super) fn on_wanted_up(&mut self, peer: PeerId) {
+        for seed in self.seeds.iter_mut().filter(|seed| seed.peer == Some(peer)) {
+            seed.failures = 0;
+        }
         if let Some(waiting) = self.waiting.remove(&peer)
             && let Some(link) = self.links.get(&peer)
         {
@@ -308,13 +317,16 @@ impl Runner {
         late.into_iter().for_each(|hint| self.hint_failed(hint.text));
     }
 
-    /// Dials configured addresses until each has shown its peer, and again when that is lost.
+    /// Dials configured addresses until each has shown its peer, which is then dialed like others; and
+    /// again when that peer is no longer there: somebody else may be.
     pub(super) fn dial_seeds(&mut self, now: Instant) {
         for index in 0..self.seeds.len() {
             let Some(seed) = self.seeds.get(index) else { continue };
-            let connected =
-                seed.peer.is_some_and(|peer| self.links.contains_key(&peer) || self.is_dialing(&peer));
-            if connected || seed.dialing || seed.next > now {
+            let gone = |peer| {
+                let failures = self.peers.peer(&peer).map_or(u32::MAX, |known| known.failures);
+                !self.links.contains_key(&peer) && !self.is_dialing(&peer) && failures >= SEED_FAILURES
+            };
+            if seed.dialing || seed.next > now || !seed.peer.is_none_or(gone) {
                 continue;
             }
             let dialed = self.dial_address(seed.address.clone());
@@ -323,7 +335,8 @@ impl Runner {
             }
             if let Some(seed) = self.seeds.get_mut(index) {
                 seed.dialing = dialed.is_some();
-                seed.next = now + REDIAL_MIN;
+                seed.failures = seed.failures.saturating_add(1);
+                seed.next = now + jitter(backoff(seed.failures), &mut self.rng);
             }
         }
     }

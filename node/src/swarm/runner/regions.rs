@@ -66,11 +66,15 @@ struct Announcement {
 pub(super) struct Topics {
     joined: BTreeSet<String>,
     next: Instant,
+    /// The last announcement was heard by nobody.
+    unheard: bool,
+    /// Time of the last announcement: the next one is later, or it would look like a replay.
+    spoke: Time,
 }
 
 impl Topics {
     pub(super) fn new(now: Instant) -> Topics {
-        Topics { joined: BTreeSet::new(), next: now }
+        Topics { joined: BTreeSet::new(), next: now, unheard: false, spoke: Time(0) }
     }
 
     pub(super) fn announce_soon(&mut self) {
@@ -181,7 +185,8 @@ impl Runner {
             }
         }
         self.topics.joined = wanted;
-        if !self.announce(false) {
+        self.topics.unheard = !self.announce(false);
+        if self.topics.unheard {
             self.topics.next = now + ANNOUNCE_RETRY;
         }
     }
@@ -196,13 +201,14 @@ impl Runner {
     /// Speaks in every joined topic; says whether somebody was there to hear it in each.
     fn announce(&mut self, leaving: bool) -> bool {
         let scope = self.own_scope();
+        self.topics.spoke = clock::now().max(self.topics.spoke.plus(1));
         let announcement = Announcement {
             peer: self.own,
             role: self.reach.role(Instant::now()),
             keeps: self.config.keeps,
             addresses: translate::addresses_out(&self.reach.addresses(), scope),
             up_since: self.started,
-            time: clock::now(),
+            time: self.topics.spoke,
             leaving,
         };
         let bytes = codec::encode(&announcement);
@@ -219,6 +225,10 @@ impl Runner {
     }
 
     pub(super) fn on_gossip_event(&mut self, event: gossipsub::Event) {
+        if matches!(event, gossipsub::Event::Subscribed { .. }) && self.topics.unheard {
+            // Somebody to hear it. Only then: a newcomer must not make everybody speak.
+            return self.topics.announce_soon();
+        }
         let gossipsub::Event::Message { propagation_source, message_id, message } = event else { return };
         let acceptance = self.on_announcement(&message);
         let gossip = &mut self.swarm.behaviour_mut().gossip;

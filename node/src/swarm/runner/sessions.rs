@@ -180,7 +180,10 @@ impl Runner {
         match end {
             End::Malformed => self.on_fault(peer, PeerFault::Malformed),
             End::Version | End::Stalled => self.peers.on_dial_failed(&peer, now, &mut self.rng),
-            End::Closed => self.peers.on_lost(&peer, now, &mut self.rng),
+            End::Closed if link.hello.is_none() => self.peers.on_dial_failed(&peer, now, &mut self.rng),
+            End::Closed => {
+                self.peers.on_lost(&peer, now.duration_since(link.since), now, &mut self.rng);
+            }
         }
         if let Some((id, stream)) = link.next {
             self.start_session(id, stream);
