@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf, absolute};
 
+use murmesh_protocol::control::{IdReply, NoParams, Request};
+
 use crate::args::{Global, Up};
 use crate::client::Client;
 use crate::error::{Failure, Problem};
@@ -43,8 +45,11 @@ impl<'a> Context<'a> {
             Some(client) => Ok(client),
             None if !self.may_start => Err(Failure::new(Problem::NotRunning)),
             None => {
-                self.output.talk("starting the node");
                 let passphrase_file = env::var_os("MURMESH_PASSPHRASE_FILE").map(PathBuf::from);
+                // Without an account the command fails: no node is left running for it.
+                let _: IdReply =
+                    start::ask_anyway(self, &Request::IdShow(NoParams {}), passphrase_file.as_deref())?;
+                self.output.talk("starting the node");
                 Ok(start::start(self, &Up { passphrase_file, ..Up::default() })?.client)
             }
         }

@@ -47,8 +47,11 @@ pub enum RoleChoice {
 pub struct Overrides {
     /// `--profile`.
     pub profile: Option<Profile>,
-    /// `--listen`, in order; empty = as configured.
+    /// `--listen`, in order; empty = as configured, or else as remembered.
     pub listen: Vec<Multiaddr>,
+    /// `--listen` of the last start that had one: a node on loopback must not become public because
+    /// somebody else's start left the flag out. Filled by [`Config::load`].
+    pub remembered: Vec<Multiaddr>,
     /// `--peer`.
     pub peers: Vec<Multiaddr>,
 }
@@ -114,6 +117,7 @@ impl Config {
             Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
         };
+        let flags = Overrides { remembered: remembered(data_dir), ..flags };
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect::<Vec<_>>();
@@ -130,6 +134,9 @@ impl Config {
         let file = file::parse(name, text, environment)?;
         let profile = flags.profile.or(file.profile).unwrap_or_default();
         let mut config = Config::of(profile, data_dir);
+        if !flags.remembered.is_empty() {
+            config.listen = flags.remembered;
+        }
         file.apply(&mut config)?;
         if !flags.listen.is_empty() {
             config.listen = flags.listen;
@@ -146,6 +153,23 @@ impl Config {
     pub fn is_loopback_only(&self) -> bool {
         !self.listen.is_empty() && self.listen.iter().all(|a| translate::scope(a) == Some(Scope::Loopback))
     }
+}
+
+const LISTEN_FILE: &str = "listen.json";
+
+/// Keeps the `--listen` of a start that went well for the starts without one.
+///
+/// # Errors
+/// When the disk fails.
+pub fn remember_listen(data_dir: &Path, listen: &[Multiaddr]) -> std::io::Result<()> {
+    let texts: Vec<String> = listen.iter().map(ToString::to_string).collect();
+    crate::files::replace(&data_dir.join(LISTEN_FILE), &serde_json::to_vec(&texts)?)
+}
+
+fn remembered(data_dir: &Path) -> Vec<Multiaddr> {
+    let read = std::fs::read(data_dir.join(LISTEN_FILE)).ok();
+    let texts: Option<Vec<String>> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    texts.unwrap_or_default().iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// A `bad-config` error.
@@ -188,6 +212,21 @@ mod tests {
         let error = merge("[node]\npeers_max = \"many\"\n", &[], Overrides::default()).unwrap_err();
         assert!(error.contains("line 2"), "{error}");
         assert!(merge("[node\n", &[], Overrides::default()).unwrap_err().contains("line 1"));
+    }
+
+    #[test]
+    fn the_last_listen_flag_is_remembered_and_gives_way_to_file_and_flag() {
+        let directory = tempfile::tempdir().unwrap();
+        let address = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}").parse::<Multiaddr>().unwrap();
+        let load = |flags| Config::load(directory.path(), None, flags).unwrap().listen;
+        let public = load(Overrides::default());
+        remember_listen(directory.path(), &[address(1)]).unwrap();
+        assert_eq!(load(Overrides::default()), [address(1)]);
+        assert_ne!(public, [address(1)]);
+        assert_eq!(load(Overrides { listen: vec![address(2)], ..Overrides::default() }), [address(2)]);
+        let file = "[node]\nlisten = [\"/ip4/127.0.0.1/tcp/3\"]\n";
+        std::fs::write(directory.path().join(CONFIG_FILE), file).unwrap();
+        assert_eq!(load(Overrides::default()), [address(3)]);
     }
 
     #[test]

@@ -15,7 +15,9 @@ use crate::fake::{Canned, Ran, Run, install, serve, status};
 fn script_of_a_node() -> String {
     let test = std::env::current_exe().unwrap();
     format!(
-        "#!/bin/sh\necho \"$*\" > \"$2/arguments\"\nFAKE_DIR=\"$2\" exec \"{}\" --ignored --exact starting::fake_murmeshd\n",
+        "#!/bin/sh\nif [ \"$1\" = offline ]; then read line; \
+         echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"account\":\"mur1x\",\"name\":\"tester\"}}}}'; exit; fi\n\
+         echo \"$*\" > \"$2/arguments\"\nFAKE_DIR=\"$2\" exec \"{}\" --ignored --exact starting::fake_murmeshd\n",
         test.display()
     )
 }

@@ -136,6 +136,19 @@ fn no_canary_is_in_any_custodian_any_log_or_a_directory_with_a_passphrase() {
     assert_eq!((locked.exit, locked.json["error"]["name"].as_str()), (7, Some("locked")), "{}", locked.json);
 }
 
+/// A new user's node on loopback was killed; the printed hint `murmesh up` brought it back on all
+/// interfaces and another port. And a `send` without an account left a public node running.
+#[test]
+fn a_start_without_flags_listens_where_it_did_and_a_failing_command_starts_nothing() {
+    let mut lab = Lab::new();
+    let before = lab.person("alice", &[]);
+    lab.kill("alice");
+    let again = lab.ok("alice", &["up"]);
+    assert_eq!(before["listen"], again["listen"]);
+    assert_eq!(lab.run("nobody", &["send", "bob", "x"]).json["error"]["name"], "no-account");
+    assert_eq!(lab.run("nobody", &["status"]).exit, 3, "no node runs");
+}
+
 #[test]
 fn refusals_have_their_exits() {
     let mut lab = Lab::new();
