@@ -167,3 +167,7 @@ pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;
 pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
 /// Ranges remembered of one run beyond its contiguous part; at the bound the oldest gap is given up.
 pub const RECEIVED_RANGES_MAX: usize = 1_024;
+/// Bytes of sealed messages that cannot be opened yet; the oldest go first.
+pub const UNOPENED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bodies wanted at once that one custodian told of; more wait for the next poll.
+pub const WANTED_PER_PEER_MAX: usize = 2_048;

@@ -63,7 +63,7 @@ Then stop bob, write to him, and start him again:
 
   murmesh --data-dir $WORK/bob down
   murmesh --data-dir $WORK/alice send bob "there?" --wait held
-  murmesh --data-dir $WORK/bob up
+  murmesh --data-dir $WORK/bob up --listen $LOOPBACK
   murmesh --data-dir $WORK/bob read alice --follow
 
 Ctrl-C stops everything in $WORK and removes it.

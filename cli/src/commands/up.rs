@@ -1,15 +1,24 @@
 //! `up`.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use murmesh_protocol::control::{NoParams, Request, StatusReply};
 use serde::Serialize;
 
 use super::Outcome;
 use super::status::without_account;
 use crate::args::Up;
+use crate::client::Client;
 use crate::context::Context;
-use crate::error::exit;
+use crate::error::{Failure, exit};
 use crate::start;
 use crate::words::count;
+
+/// How long a person waits for what is said about mail; a bot does not.
+const SETTLING: Duration = Duration::from_secs(1);
+/// How often to look.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Serialize)]
 struct Running<'a> {
@@ -20,10 +29,16 @@ struct Running<'a> {
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
-    let (status, already) = match context.running()? {
-        Some(mut client) => (client.call::<StatusReply>(&Request::Status(NoParams {}))?, true),
+    let (mut client, status, already) = match context.running()? {
+        Some(mut client) => {
+            let status = ask(&mut client)?;
+            (client, status, true)
+        }
         None if args.foreground => return Err(start::become_node(context, args)),
-        None => (start::start(context, args)?.status, false),
+        None => {
+            let started = start::start(context, args)?;
+            (started.client, started.status, false)
+        }
     };
     let running =
         Running { state: &status.state, pid: status.pid, peer_id: &status.peer_id, listen: &status.listen };
@@ -32,8 +47,26 @@ pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
         let addresses = status.listen.iter().map(|address| format!("\n  {address}")).collect::<String>();
         format!("{how}: process {}, listening on{addresses}", status.pid)
     })?;
-    context.output.talk(&about_mail(&status, context.same_directory()));
+    if !context.output.is_json() {
+        let settled = settle(&mut client, status, !args.peer.is_empty())?;
+        context.output.talk(&about_mail(&settled, context.same_directory()));
+    }
     Ok(exit::DONE)
+}
+
+fn ask(client: &mut Client) -> Result<StatusReply, Failure> {
+    client.call(&Request::Status(NoParams {}))
+}
+
+/// A node that was told of a peer, or knows some, is given a moment to find who keeps mail: right after
+/// the start it has not dialed anybody yet.
+fn settle(client: &mut Client, mut status: StatusReply, told: bool) -> Result<StatusReply, Failure> {
+    let deadline = Instant::now() + SETTLING;
+    while status.custodians_known == 0 && (told || status.peers.known > 0) && Instant::now() < deadline {
+        thread::sleep(LOOK_EVERY);
+        status = ask(client)?;
+    }
+    Ok(status)
 }
 
 /// What becomes of mail to people who are offline, and what to type next without an account.

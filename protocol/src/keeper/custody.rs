@@ -1,5 +1,7 @@
 //! Admitting and dropping envelopes (SPEC §8.3). Reading them is [`mailboxes`](super::mailboxes).
 
+use std::collections::BTreeSet;
+
 use super::io::Output;
 use super::{Denied, Keeper, Step};
 use crate::id::{Address, EnvelopeId};
@@ -121,10 +123,13 @@ impl Keeper {
         if !from.keeps {
             return Err(PeerFault::Unexpected.into());
         }
-        let mut news = Vec::new();
+        let (mut news, mut told) = (Vec::new(), BTreeSet::new());
         for id in ids {
             if let Some(tombstone) = step.store.tombstone(address, id)? {
-                self.send(from.peer, Frame::Tombstone(tombstone));
+                // One tombstone names many ids: it is told once.
+                if told.insert(tombstone.signature.clone()) {
+                    self.send(from.peer, Frame::Tombstone(tombstone));
+                }
             } else if !step.store.has_envelope(address, id)? {
                 news.push(*id);
             }

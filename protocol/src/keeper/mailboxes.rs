@@ -54,7 +54,8 @@ impl Keeper {
         claim: &Claim,
         ids: &[EnvelopeId],
     ) -> Result<(), Denied> {
-        if ids.len() > IDS_PER_CLAIM_MAX {
+        // Each once: one envelope named many times would be sent as often.
+        if ids.len() > IDS_PER_CLAIM_MAX || !ids.is_sorted_by(|a, b| a < b) {
             return Err(PeerFault::Malformed.into());
         }
         let (signed, signature) = self.signed(step, from, claim)?;

@@ -22,7 +22,7 @@ use crate::wire::bundle::{Bundle, BundleIn};
 use crate::wire::codec;
 use crate::wire::frame::Frame;
 use crate::wire::manifest::{Manifest, ManifestIn};
-use crate::wire::record::{RecordIn, Slot};
+use crate::wire::record::{Record, RecordIn, Slot};
 use crate::wire::ticket::{Ticket, TicketError};
 
 /// A contact whose invite record has not come yet, or whose answer has not.
@@ -180,9 +180,14 @@ impl Messenger {
                 return Ok(());
             }
             for bytes in records {
-                match open_invite(&account, &token, &address, bytes, step.now) {
-                    Some(found) => return self.on_invite_found(step, &account, token, found),
-                    None => self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Malformed)),
+                let record = RecordIn::parse(bytes).ok().and_then(|record| record.verify().ok());
+                let Some(record) = record.filter(|record| record.address() == address) else {
+                    self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Malformed));
+                    continue;
+                };
+                // What is inside is the author's doing: a custodian cannot see it.
+                if let Some(found) = open_invite(&account, &token, &record, step.now) {
+                    return self.on_invite_found(step, &account, token, found);
                 }
             }
             return Ok(());
@@ -201,12 +206,19 @@ impl Messenger {
         token: InviteToken,
         found: Found,
     ) -> Result<(), StoreError> {
+        let met = self.contacts.get(account).is_some_and(|contact| contact.preferred.is_some());
         match found {
+            // They may have begun a session with us meanwhile: then the invite does not matter.
+            Found::Ended if met => {
+                if let Some(adding) = self.adding.get_mut(account) {
+                    adding.begun = true;
+                }
+                self.answer_client(account);
+                Ok(())
+            }
             Found::Ended => self.give_up(step, account),
             Found::Open(keys) => {
                 let (manifest, bundle) = *keys;
-                // They may have begun one with us meanwhile: then that is the session.
-                let met = self.contacts.get(account).is_some_and(|contact| contact.preferred.is_some());
                 if !met && !self.begin_session(step, account, &manifest, &bundle, Some(token))? {
                     return Ok(());
                 }
@@ -268,15 +280,8 @@ impl Messenger {
 }
 
 /// Opens and checks an invite record: everything a forger would have to have right.
-fn open_invite(
-    account: &AccountId,
-    token: &InviteToken,
-    address: &Address,
-    bytes: &[u8],
-    now: Time,
-) -> Option<Found> {
-    let record = RecordIn::parse(bytes).ok()?.verify().ok()?;
-    if record.address() != *address || record.head().slot != Slot::Invite {
+fn open_invite(account: &AccountId, token: &InviteToken, record: &Record, now: Time) -> Option<Found> {
+    if record.head().slot != Slot::Invite {
         return None;
     }
     match codec::decode(&record.open(&token.0).ok()?).ok()? {

@@ -12,8 +12,8 @@ use super::{Messenger, Query, Step};
 use crate::blind::{AddressSigner, BlindedSigner};
 use crate::id::{Address, EnvelopeId, PeerId, SessionId};
 use crate::limits::{
-    BODY_MS, COLLECT_DAYS_MAX, FAR_AHEAD_MS, IDS_PER_CLAIM_MAX, POLL_MS, SEEN_ENVELOPES_MAX, SUBSCRIBED,
-    UNOPENED_MAX,
+    BODY_MS, COLLECT_DAYS_MAX, FAR_AHEAD_MS, IDS_PER_CLAIM_MAX, POLL_MS, REGION_EXTRA_MAX, REPLICAS,
+    SEEN_ENVELOPES_MAX, SUBSCRIBED, UNOPENED_BYTES_MAX, UNOPENED_MAX, WANTED_PER_PEER_MAX,
 };
 use crate::store::StoreError;
 use crate::time::{Day, MINUTE_MS, Time};
@@ -34,6 +34,8 @@ pub(crate) struct Collecting {
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
     /// A message was opened: what could not be opened before may be now.
     pub(crate) progress: bool,
+    /// When what could not be opened is looked for far ahead in the sessions.
+    far_ahead_at: Option<Time>,
     /// Region members without a connection, and when they were last dialed for their ids.
     dialed: BTreeMap<PeerId, Time>,
 }
@@ -74,6 +76,8 @@ impl core::fmt::Debug for Mailbox {
 struct Wanted {
     address: Address,
     from: PeerId,
+    /// Who listed it first: each custodian has a share of the table.
+    told_by: PeerId,
     others: VecDeque<PeerId>,
 }
 
@@ -84,6 +88,8 @@ struct Unopened {
     id: EnvelopeId,
     inner: Vec<u8>,
     from: PeerId,
+    /// It was looked for far ahead already.
+    tried: bool,
 }
 
 /// Envelopes dealt with, bounded: the oldest are forgotten.
@@ -252,28 +258,36 @@ impl Messenger {
         holder: Option<PeerId>,
     ) {
         let Some(mailbox) = self.collecting.mailboxes.get_mut(&address) else { return };
-        if holder.is_none()
-            && let Some(asked) = mailbox.asked.get_mut(&peer)
-        {
+        // Only who was asked is answered: a claim to a stranger would tell it whose peer this is.
+        let Some(asked) = mailbox.asked.get_mut(&peer) else { return };
+        let from = holder.unwrap_or(peer);
+        if holder.is_none() {
             let advanced = cursor > asked.cursor;
             asked.cursor = asked.cursor.max(cursor);
             // A custodian that claims more without going on would be asked for ever.
             if more && advanced {
                 self.ask_on(&address, peer);
             }
+        } else if !mailbox.region.contains(&from) {
+            return;
         }
-        let from = holder.unwrap_or(peer);
+        let share = self.collecting.wanted.values().filter(|wanted| wanted.told_by == peer).count();
+        let mut room = WANTED_PER_PEER_MAX.saturating_sub(share);
         let (mut ask, mut surplus) = (Vec::new(), false);
         for id in ids {
             if self.collecting.is_dealt_with(&id) {
                 continue;
             }
-            let room = self.collecting.wanted.len() < SEEN_ENVELOPES_MAX;
             match self.collecting.wanted.get_mut(&id) {
                 Some(wanted) if wanted.from == from || wanted.others.contains(&from) => {}
-                Some(wanted) => wanted.others.push_back(from),
-                None if room => {
-                    self.collecting.wanted.insert(id, Wanted { address, from, others: VecDeque::new() });
+                Some(wanted) if wanted.others.len() < REPLICAS + REGION_EXTRA_MAX => {
+                    wanted.others.push_back(from);
+                }
+                Some(_) => {}
+                None if room > 0 => {
+                    room -= 1;
+                    let wanted = Wanted { address, from, told_by: peer, others: VecDeque::new() };
+                    self.collecting.wanted.insert(id, wanted);
                     ask.push(id);
                 }
                 None => surplus = true,
@@ -301,8 +315,9 @@ impl Messenger {
             ids.iter().for_each(|id| self.timers.set(step.now.plus(BODY_MS), Timer::Body(*id)));
             return;
         };
-        let mut frames = Vec::new();
-        for ids in ids.chunks(IDS_PER_CLAIM_MAX) {
+        let (mut frames, mut sorted) = (Vec::new(), ids.to_vec());
+        sorted.sort_unstable();
+        for ids in sorted.chunks(IDS_PER_CLAIM_MAX) {
             let claim = mailbox.sign(from, facts.their_challenge, *address, 0, Some(ids));
             frames.push(Frame::Get { claim, ids: ids.to_vec() });
         }
@@ -354,12 +369,16 @@ impl Messenger {
             return Ok(());
         };
         let (address, id) = (envelope.address, envelope.id());
-        self.collecting.wanted.remove(&id);
+        let Some(mailbox) = self.collecting.mailboxes.get(&address) else { return Ok(()) };
+        let wanted_of = self.collecting.wanted.get(&id).map(|wanted| wanted.from);
+        if !mailbox.asked.contains_key(&peer) && wanted_of != Some(peer) {
+            return Ok(());
+        }
         if self.collecting.is_dealt_with(&id) {
             return Ok(());
         }
-        let Some(mailbox) = self.collecting.mailboxes.get(&address) else { return Ok(()) };
         let inner = unmask(&mailbox.mask, &envelope);
+        self.collecting.wanted.remove(&id);
         if self.on_inner(step, peer, address, id, inner)? == Outcome::Opened {
             self.open_the_unopened(step)?;
         }
@@ -382,13 +401,7 @@ impl Messenger {
         match outcome {
             Outcome::Opened | Outcome::Duplicate => self.drop_collected(address, id),
             Outcome::Unknown => {
-                self.timers.set(step.now.plus(FAR_AHEAD_MS), Timer::FarAhead);
-                if self.collecting.unopened.len() >= UNOPENED_MAX
-                    && let Some(oldest) = self.collecting.unopened.pop_front()
-                {
-                    self.collecting.list_anew(&oldest.address);
-                }
-                self.collecting.unopened.push_back(Unopened { address, id, inner, from });
+                self.keep_unopened(step, Unopened { address, id, inner, from, tried: false });
             }
             Outcome::Later => self.collecting.list_anew(&address),
             // Looked at again at the next start at the earliest.
@@ -401,8 +414,12 @@ impl Messenger {
     pub(crate) fn open_the_unopened(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         while core::mem::take(&mut self.collecting.progress) {
             for unopened in core::mem::take(&mut self.collecting.unopened) {
-                let Unopened { address, id, inner, from } = unopened;
+                let Unopened { address, id, inner, from, tried } = unopened;
                 self.on_inner(step, from, address, id, inner)?;
+                if tried && let Some(kept) = self.collecting.unopened.back_mut().filter(|kept| kept.id == id)
+                {
+                    kept.tried = true;
+                }
             }
         }
         Ok(())
@@ -411,7 +428,7 @@ impl Messenger {
     /// What still cannot be opened may be far ahead in a session, behind messages that are lost: one
     /// table of far tags a session and pass.
     pub(crate) fn open_far_ahead(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        if self.collecting.unopened.is_empty() {
+        if self.collecting.far_ahead_at.take().is_none() || self.collecting.unopened.is_empty() {
             return Ok(());
         }
         let sessions: Vec<SessionId> =
@@ -427,7 +444,25 @@ impl Messenger {
                 }
             }
         }
+        self.collecting.unopened.iter_mut().for_each(|unopened| unopened.tried = true);
         self.open_the_unopened(step)
+    }
+
+    /// Keeps a message that no session knows yet, within bounds, and has it looked for far ahead once.
+    fn keep_unopened(&mut self, step: &Step<'_>, unopened: Unopened) {
+        let collecting = &mut self.collecting;
+        let bytes = |queue: &VecDeque<Unopened>| queue.iter().map(|u| u.inner.len()).sum::<usize>();
+        while collecting.unopened.len() >= UNOPENED_MAX
+            || bytes(&collecting.unopened) + unopened.inner.len() > UNOPENED_BYTES_MAX
+        {
+            let Some(oldest) = collecting.unopened.pop_front() else { break };
+            collecting.list_anew(&oldest.address);
+        }
+        if !unopened.tried && collecting.far_ahead_at.is_none() {
+            collecting.far_ahead_at = Some(step.now.plus(FAR_AHEAD_MS));
+            self.timers.set(step.now.plus(FAR_AHEAD_MS), Timer::FarAhead);
+        }
+        self.collecting.unopened.push_back(unopened);
     }
 
     fn drop_collected(&mut self, address: Address, id: EnvelopeId) {

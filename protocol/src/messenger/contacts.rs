@@ -24,7 +24,7 @@ impl Messenger {
         nickname: &str,
         ticket: Option<TicketRow>,
     ) -> Result<(), StoreError> {
-        let nickname = names::clean(nickname);
+        let nickname = names::nickname(nickname).unwrap_or_default();
         let address = account.to_string();
         let short = address.get(..12).unwrap_or(&address).to_owned();
         let named = name.is_some();

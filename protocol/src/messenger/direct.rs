@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::io::{Output, PeerFacts, PeerFault};
+use super::io::PeerFacts;
 use super::receiving::Outcome;
 use super::rows;
 use super::sealing::Found;
@@ -13,6 +13,7 @@ use super::{Messenger, Step};
 use crate::control::ContactState;
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::limits::{PROOFS_PER_PEER_MAX, UNDECRYPTABLE_MAX};
+use crate::session;
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Time};
 use crate::wire::frame::Frame;
@@ -92,7 +93,7 @@ impl Messenger {
         let tried = self.direct.tried.entry(peer).or_default();
         *tried += 1;
         if *tried > PROOFS_PER_PEER_MAX {
-            self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Unexpected));
+            // Not a fault: somebody may have told it that its contact lives here.
             return Ok(());
         }
         let Some((account, session)) = self.whose_proof(&facts, proof) else { return Ok(()) };
@@ -132,6 +133,12 @@ impl Messenger {
             self.prove_directly(&peer);
             return Ok(());
         };
+        let session = session::tag_of(inner).and_then(|tag| self.sessions.by_tag(&tag));
+        let owner = session.and_then(|id| self.sessions.get(&id)).map(|live| live.account);
+        if owner.is_some_and(|owner| owner != account) {
+            // Somebody else's message, passed on: its own way will bring it.
+            return Ok(());
+        }
         match self.on_later(step, inner, None)? {
             Outcome::Opened | Outcome::Duplicate => Ok(()),
             Outcome::Unknown | Outcome::Later | Outcome::Refused => {

@@ -16,6 +16,13 @@ pub(crate) fn check(name: &str) -> Result<String, ControlError> {
     Ok(clean)
 }
 
+/// What a stranger calls itself, if it can be taken as a name: not what stands for oneself or an account.
+pub(crate) fn nickname(told: &str) -> Option<String> {
+    let name = clean(told);
+    let reserved = name.is_empty() || name.eq_ignore_ascii_case("me") || name.starts_with("mur1");
+    (!reserved).then_some(name)
+}
+
 /// What can be shown of a stranger's nickname; never longer than a name may be.
 pub(crate) fn clean(name: &str) -> String {
     let mut out = String::new();
@@ -29,7 +36,8 @@ pub(crate) fn clean(name: &str) -> String {
 }
 
 fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    // And what has no width: two names must not look the same.
+    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{00ad}' | '\u{e0000}'..='\u{e007f}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `wanted`, or `wanted-2`, `wanted-3`, … until no other contact has it.
@@ -50,8 +58,9 @@ pub(crate) fn resolve<'a>(
     who: &str,
     contacts: &'a BTreeMap<AccountId, ContactRow>,
 ) -> Result<&'a ContactRow, ControlError> {
-    let exact = contacts.values().find(|c| c.name == who || c.account.to_string() == who);
-    if let Some(contact) = exact {
+    // An account before a name: nobody can call himself by somebody else's account.
+    let by_account = who.parse().ok().and_then(|account: AccountId| contacts.get(&account));
+    if let Some(contact) = by_account.or_else(|| contacts.values().find(|c| c.name == who)) {
         return Ok(contact);
     }
     let by_prefix = |c: &&ContactRow| c.name.starts_with(who) || c.account.to_string().starts_with(who);

@@ -98,8 +98,8 @@ impl Publishing {
     pub(crate) fn on_record_held(&mut self, peer: PeerId, address: Address, slot: u8, seq: u64) {
         if let Some(record) = self.records.get_mut(&(address, slot))
             && record.seq == seq
+            && record.put_at.remove(&peer).is_some()
         {
-            record.put_at.remove(&peer);
             record.synced.insert(peer);
         }
     }
@@ -246,12 +246,16 @@ impl Messenger {
         custodians: &[PeerId],
     ) {
         let own = self.config.own_peer;
+        let in_region = custodians.contains(&own);
         let others = custodians.iter().copied().filter(|peer| *peer != own).take(REPLICAS);
         let targets: Vec<PeerId> =
             core::iter::once(own).chain(others).filter(|peer| self.peers.contains_key(peer)).collect();
         let mut again = false;
-        for (_, record) in self.publishing.records.range_mut((*address, 0)..=(*address, u8::MAX)) {
-            for peer in &targets {
+        for ((_, slot), record) in self.publishing.records.range_mut((*address, 0)..=(*address, u8::MAX)) {
+            // Anybody who knows the account can ask for these: outside of its region the own Keeper
+            // would tell them whose it is.
+            let public = [Slot::Manifest as u8, Slot::Bundle as u8].contains(slot);
+            for peer in targets.iter().filter(|peer| **peer != own || in_region || !public) {
                 let waiting = record.put_at.get(peer).is_some_and(|at| step.now.since(*at) < PUT_MS);
                 if record.synced.contains(peer) || waiting {
                     continue;

@@ -35,6 +35,8 @@ struct State {
     sent_at: Option<Time>,
     /// A timer is set.
     scheduled: bool,
+    /// The region of the mailbox is being looked up.
+    finding: bool,
     inner: Vec<u8>,
     first: bool,
     round: Option<(EnvelopeId, Vec<u8>, Round)>,
@@ -144,7 +146,7 @@ impl Messenger {
 
     fn schedule_receipt(&mut self, step: &Step<'_>, account: AccountId) {
         let state = self.owed.by_contact.entry(account).or_default();
-        if state.scheduled || state.round.is_some() {
+        if state.scheduled || state.finding || state.round.is_some() {
             return;
         }
         state.scheduled = true;
@@ -176,6 +178,9 @@ impl Messenger {
                 (state.inner, state.first) = (sealed.inner, sealed.first);
                 let first = state.first;
                 if let Some((address, _, _)) = self.mailbox_for(step, &account, first) {
+                    if let Some(state) = self.owed.by_contact.get_mut(&account) {
+                        state.finding = true;
+                    }
                     self.ask_custodians(Query::Receipt(account), address);
                 }
                 Ok(())
@@ -190,7 +195,8 @@ impl Messenger {
         account: AccountId,
         region: &Region,
     ) -> Result<(), StoreError> {
-        let Some(state) = self.owed.by_contact.get(&account) else { return Ok(()) };
+        let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
+        state.finding = false;
         let first = state.first;
         let Some((address, day, mask)) = self.mailbox_for(step, &account, first) else { return Ok(()) };
         let Some(state) = self.owed.by_contact.get(&account) else { return Ok(()) };

@@ -10,7 +10,7 @@ use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::keys::PrekeyPair;
-use crate::limits::{FIRST_MESSAGES_PER_HOUR_MAX, GRACE_MS, RUNS_PER_CONTACT_MAX};
+use crate::limits::{CONTACTS_MAX, FIRST_MESSAGES_PER_HOUR_MAX, GRACE_MS, RUNS_PER_CONTACT_MAX};
 use crate::session::{self, Accepted, FirstHeader, Opened, WideTable};
 use crate::store::StoreError;
 use crate::time::HOUR_MS;
@@ -136,7 +136,7 @@ impl Messenger {
             Some(ContactState::Connected | ContactState::Requested) => {}
             None => {
                 let Some(token) = introduction.token else { return Ok(Outcome::Refused) };
-                if !self.use_invite(step, &token)? {
+                if self.contacts.len() >= CONTACTS_MAX || !self.use_invite(step, &token)? {
                     return Ok(Outcome::Refused);
                 }
                 self.add_contact(step, account, None, told.nickname.as_str(), None)?;
@@ -235,8 +235,10 @@ impl Messenger {
             return Ok(());
         };
         let name = self.contacts.get(account).map(|contact| {
-            let nickname = names::clean(&told.nickname);
-            let wanted = if contact.named || nickname.is_empty() { contact.name.clone() } else { nickname };
+            // The first nickname becomes the name; a later one must not move a name to somebody else.
+            let first =
+                names::nickname(&told.nickname).filter(|_| !contact.named && contact.nickname.is_none());
+            let wanted = first.unwrap_or_else(|| contact.name.clone());
             names::unique(&wanted, &self.contacts, account)
         });
         let (Some(contact), Some(name)) = (self.contacts.get_mut(account), name) else { return Ok(()) };
@@ -245,7 +247,7 @@ impl Messenger {
             contact.manifest = told.manifest;
         }
         contact.name = name;
-        contact.nickname = Some(names::clean(&told.nickname)).filter(|nickname| !nickname.is_empty());
+        contact.nickname = names::nickname(&told.nickname);
         if contact.mailbox.as_ref().is_none_or(|known| known.generation <= told.mailbox.generation) {
             contact.mailbox = Some(told.mailbox);
         }

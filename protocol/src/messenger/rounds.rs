@@ -78,8 +78,7 @@ impl Round {
 
     /// A custodian has a synced copy. Says whether that is news that counts.
     pub(crate) fn on_held(&mut self, peer: &PeerId) -> bool {
-        self.asked.remove(peer);
-        self.able.contains(peer) && self.held.insert(*peer)
+        self.asked.remove(peer) && self.able.contains(peer) && self.held.insert(*peer)
     }
 
     /// A custodian refuses, is full or cannot be reached: it is not one that is able to keep.

@@ -1,5 +1,6 @@
 //! Sealing content for a contact, and getting a session to seal with (SPEC §5.5, §8.4).
 
+use super::account;
 use super::content::{Content, ContentV1, Part};
 use super::io::{Output, PeerFault};
 use super::rows::{self, ContactRow, SealedRow};
@@ -15,7 +16,7 @@ use crate::store::StoreError;
 use crate::wire::bundle::{Bundle, BundleIn};
 use crate::wire::frame::Frame;
 use crate::wire::manifest::{Manifest, ManifestIn};
-use crate::wire::record::{RecordIn, Slot};
+use crate::wire::record::{Record, RecordIn, Slot};
 
 /// Sealed bytes and how they travel.
 pub(crate) enum Sealing {
@@ -150,8 +151,11 @@ impl Messenger {
         let wanted = self.direct.wanted.iter_mut().find(|(_, found)| found.asked.contains(address));
         let Some((account, found)) = wanted else { return false };
         for bytes in records {
-            if found.take(account, bytes).is_none() {
-                self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Malformed));
+            let record = RecordIn::parse(bytes).ok().and_then(|record| record.verify().ok());
+            match record.filter(|record| record.address() == *address) {
+                // What is inside is the author's doing: a custodian cannot see it.
+                Some(record) => found.take(account, &record).unwrap_or_default(),
+                None => self.outputs.push_back(Output::Misbehaved(peer, PeerFault::Malformed)),
             }
         }
         true
@@ -165,8 +169,9 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         let Some(found) = self.direct.wanted.remove(&account) else { return Ok(()) };
         let (Some(manifest), Some(bundle)) = (found.manifest, found.bundle) else { return Ok(()) };
-        let pinned = self.contacts.get(&account).map_or(0, |contact| contact.manifest_mark.version);
-        if manifest.version() < pinned {
+        let (pinned, mark) = (self.contacts.get(&account).map(|c| c.manifest_mark), account::mark(&manifest));
+        // An older manifest, or another one of the same version: somebody equivocates.
+        if pinned.is_some_and(|p| mark.version < p.version || (mark.version == p.version && mark != p)) {
             return Ok(());
         }
         let Ok(bundle) = bundle.verify(&manifest, step.now) else { return Ok(()) };
@@ -193,7 +198,7 @@ impl Messenger {
         contact.preferred = Some(id);
         contact.sessions += 1;
         contact.manifest = manifest.as_bytes().to_vec();
-        contact.manifest_mark = super::account::mark(manifest);
+        contact.manifest_mark = account::mark(manifest);
         contact.bundle_seq = bundle.times().seq;
         rows::save(step.store, contact)?;
         self.sessions.archive_others(step.store, account, &id, step.now)?;
@@ -221,12 +226,7 @@ impl Messenger {
 
 impl Found {
     /// Takes one record; none if it is not what its address must hold.
-    fn take(&mut self, account: &AccountId, bytes: &[u8]) -> Option<()> {
-        let record = RecordIn::parse(bytes).ok()?;
-        if !self.asked.contains(&record.address()) {
-            return None;
-        }
-        let record = record.verify().ok()?;
+    fn take(&mut self, account: &AccountId, record: &Record) -> Option<()> {
         let content = record.open(&account.0).ok()?;
         match record.head().slot {
             Slot::Manifest => {

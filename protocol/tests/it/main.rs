@@ -8,6 +8,7 @@
     reason = "a test that meets the unexpected has failed"
 )]
 
+mod attack;
 mod canaries;
 mod chaos;
 mod custody;

@@ -1,0 +1,209 @@
+//! Found by a hostile review: each test failed before its mending, and says what is promised.
+
+use std::collections::BTreeSet;
+
+use murmesh_protocol::blind::{AddressSigner, BlindedSigner, InviteSigner, request_address};
+use murmesh_protocol::control::{AddParams, Request};
+use murmesh_protocol::id::{AccountId, Address, EnvelopeId, InviteToken, PeerId, sha256};
+use murmesh_protocol::keeper::{self, Keeper};
+use murmesh_protocol::keys::{AccountKeys, Entropy};
+use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
+use murmesh_protocol::messenger::store::MemoryStore;
+use murmesh_protocol::messenger::{Config, Messenger};
+use murmesh_protocol::placement::Region;
+use murmesh_protocol::time::{DAY_MS, Day, Time};
+use murmesh_protocol::wire::claim;
+use murmesh_protocol::wire::envelope::seal_round;
+use murmesh_protocol::wire::frame::{Admission, Claim, Frame, Role};
+use murmesh_protocol::wire::record::{RecordHead, Slot, seal_record};
+use murmesh_protocol::wire::ticket::Ticket;
+use rand::SeedableRng;
+use rand::rngs::ChaCha20Rng;
+
+const NOW: Time = Time(20_000 * DAY_MS + DAY_MS / 2);
+const OWN: PeerId = PeerId([1; 32]);
+const STRANGER: PeerId = PeerId([2; 32]);
+const CUSTODIAN: PeerId = PeerId([3; 32]);
+
+fn facts(peer: PeerId, keeps: bool) -> PeerFacts {
+    PeerFacts {
+        peer,
+        role: if keeps { Role::Full } else { Role::Light },
+        keeps,
+        their_challenge: [8; 32],
+        our_challenge: [9; 32],
+        prefix: None,
+    }
+}
+
+struct Victim {
+    messenger: Messenger,
+    store: MemoryStore,
+    rng: ChaCha20Rng,
+    now: Time,
+    account: AccountId,
+    /// Mailboxes as a custodian of their region sees them.
+    claimed: BTreeSet<Address>,
+}
+
+impl Victim {
+    fn new() -> Victim {
+        let (mut store, mut rng) = (MemoryStore::default(), ChaCha20Rng::seed_from_u64(1));
+        let made = store.transaction(|tx| Messenger::create("victim", NOW, tx, &mut rng)).unwrap();
+        let account: AccountId = made.account.parse().unwrap();
+        let config = Config { own_peer: OWN, rolled_back: false };
+        let messenger = store.transaction(|tx| Messenger::restore(config, NOW, tx, &mut rng)).unwrap();
+        let claimed = BTreeSet::new();
+        let mut victim = Victim { messenger, store, rng, now: NOW, account, claimed };
+        victim.input(Input::PeerUp(facts(CUSTODIAN, true)));
+        victim.input(Input::PeerUp(facts(STRANGER, false)));
+        for _ in 0..40 {
+            victim.now = victim.now.plus(10);
+            victim.input(Input::Deadline);
+        }
+        victim
+    }
+
+    /// One input; region questions are answered with the one custodian.
+    fn input(&mut self, input: Input) -> Vec<Output> {
+        let (mut inputs, mut all) = (vec![input], Vec::new());
+        while let Some(input) = inputs.pop() {
+            let Victim { messenger, rng, now, .. } = self;
+            self.store.transaction(|tx| messenger.handle(*now, input, tx, rng)).unwrap();
+            while let Some(output) = self.messenger.poll_output() {
+                match output {
+                    Output::FindCustodians(query, _) => inputs.push(Input::Custodians(
+                        query,
+                        Region { custodians: vec![CUSTODIAN], network_size: 2 },
+                    )),
+                    Output::Send(CUSTODIAN, Frame::Subscribe { claim, live, digest }) => {
+                        self.claimed.insert(claim.address);
+                        all.push(Output::Send(CUSTODIAN, Frame::Subscribe { claim, live, digest }));
+                    }
+                    other => all.push(other),
+                }
+            }
+        }
+        all
+    }
+
+    fn have(&mut self, peer: PeerId, address: Address, from: usize, holder: Option<PeerId>) -> Vec<Output> {
+        let ids = (from..from + 512).map(|i| EnvelopeId(sha256(&[&i.to_le_bytes()]))).collect();
+        self.input(Input::Frame(peer, Frame::Have { address, ids, cursor: 0, more: false, holder }))
+    }
+
+    fn request(&self) -> Address {
+        request_address(&self.account, self.account.day(self.now)).unwrap()
+    }
+}
+
+/// session.md: "holding someone's account key must not give their IP". A stranger that knows only the
+/// account asks every peer it meets with one HAVE; the owner answers with a claim signed by its mailbox.
+#[test]
+fn a_stranger_cannot_find_out_which_peer_an_account_lives_at() {
+    let mut victim = Victim::new();
+    let address = victim.request();
+    let outputs = victim.have(STRANGER, address, 0, None);
+    let answered = outputs.iter().any(|o| matches!(o, Output::Send(STRANGER, Frame::Get { .. })));
+    assert!(!answered, "the owner signed a GET for a peer it never asked");
+}
+
+/// SPEC §8.4.5: what custodians list is fetched. A stranger fills the table of wanted bodies.
+#[test]
+fn a_stranger_cannot_keep_mail_from_being_collected() {
+    let mut victim = Victim::new();
+    let address = victim.request();
+    let holder = |i: u8| Some(PeerId([100 + i; 32]));
+    for i in 0..32 {
+        // Three holders make it last 4.5 s, and each more 1.5 s: there is no bound on them.
+        for h in 0..3 {
+            victim.have(STRANGER, address, i * 512, holder(h));
+        }
+    }
+    victim.now = victim.now.plus(1_600);
+    for _ in 0..40_000 {
+        victim.input(Input::Deadline);
+        if victim.messenger.poll_deadline().is_none_or(|d| d.at > victim.now) {
+            break;
+        }
+    }
+    let outputs = victim.have(CUSTODIAN, address, 1_000_000, None);
+    let fetched = outputs.iter().any(|o| matches!(o, Output::Send(CUSTODIAN, Frame::Get { .. })));
+    assert!(fetched, "a member of the region lists mail and it is not fetched");
+}
+
+/// SPEC §5.4: a wide table "is made at most once a collection". Here one pass for each junk envelope,
+/// each pass with a table of 4,096 HMACs for each session.
+#[test]
+fn junk_of_a_custodian_does_not_multiply_the_search_for_far_tags() {
+    let mut victim = Victim::new();
+    let today = victim.account.day(victim.now);
+    let requests: Vec<Address> =
+        (-40..=2).filter_map(|d| request_address(&victim.account, today.offset(d)).ok()).collect();
+    let contact = *victim.claimed.iter().find(|a| !requests.contains(a)).unwrap();
+    for _ in 0..200 {
+        victim.now = victim.now.plus(1);
+        let day = victim.now.utc_day();
+        let expires = victim.now.plus(DAY_MS).seconds();
+        let envelope = seal_round(&[5; 32], contact, day, expires, &[7; 512 - 58], &mut victim.rng).unwrap();
+        victim.input(Input::Frame(CUSTODIAN, Frame::Push { envelope }));
+    }
+    let (mut passes, ends) = (0, victim.now.plus(31_000));
+    while let Some(deadline) = victim.messenger.poll_deadline().filter(|d| d.at < ends) {
+        passes += usize::from(deadline.reason == "collecting: try what could not be opened");
+        victim.now = victim.now.max(deadline.at);
+        victim.input(Input::Deadline);
+    }
+    assert!(passes <= 2, "{passes} passes for one collection");
+}
+
+/// limits.rs: "A GET makes the custodian send as many bodies". One id 64 times over: 4 MiB for 2 KiB,
+/// from a mailbox that anybody may make up. The node performs a batch of 256 frames at once: 1 GiB.
+#[test]
+fn one_envelope_is_sent_once_for_one_get() {
+    let mut store = keeper::store::MemoryStore::default();
+    let config = keeper::Config { own_peer: OWN, held_bytes_max: 1 << 30 };
+    let mut keeper = store.transaction(|tx| Keeper::restore(config, NOW, tx)).unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let day = NOW.utc_day();
+    let signer = BlindedSigner::request(&AccountKeys::derive(&Entropy::from_bytes([7; 32])), day);
+    let address = signer.address();
+    let inner = vec![0; 65_536 - 58];
+    let envelope = seal_round(&[5; 32], address, day, NOW.plus(DAY_MS).seconds(), &inner, &mut rng).unwrap();
+    let ids = vec![EnvelopeId::of(&envelope); 64];
+    let signed = claim::Claim { custodian: OWN, challenge: [9; 32], address, day, cursor: 0 };
+    let signature = claim::sign_get(&signer, &signed, &ids).to_bytes().to_vec();
+    let get = Frame::Get { claim: Claim { address, day, cursor: 0, signature }, ids };
+    let asked = get.to_bytes().len();
+    let deposit = Frame::Deposit { envelope, admission: Admission::None };
+    let up = keeper::io::Input::PeerUp(facts(STRANGER, false));
+    for input in [up, keeper::io::Input::Frame(STRANGER, deposit)] {
+        store.transaction(|tx| keeper.handle(NOW, input, tx)).unwrap();
+    }
+    while keeper.poll_output().is_some() {}
+    store.transaction(|tx| keeper.handle(NOW, keeper::io::Input::Frame(STRANGER, get), tx)).unwrap();
+    let sent: usize = std::iter::from_fn(|| keeper.poll_output())
+        .map(|output| match output {
+            keeper::io::Output::Send(_, frame) => frame.to_bytes().len(),
+            keeper::io::Output::Misbehaved(..) => 0,
+        })
+        .sum();
+    assert!(sent < 2 * 65_536, "{asked} bytes asked, {sent} sent");
+}
+
+/// An honest custodian cannot see into a record. Who holds the ticket too publishes junk that is signed
+/// well, and everybody that hands it over is banned at once (`Malformed` is a whole ban in node).
+#[test]
+fn a_custodian_is_not_at_fault_for_what_it_cannot_see() {
+    let mut victim = Victim::new();
+    let account = AccountKeys::derive(&Entropy::from_bytes([7; 32])).id();
+    let token = InviteToken([5; 16]);
+    let ticket = Ticket { account, token: Some(token), hints: vec![] }.to_string();
+    victim.input(Input::Command(RequestId(1), Request::Add(AddParams { ticket, name: None })));
+    let signer = InviteSigner::new(&account, &token);
+    let head = RecordHead { slot: Slot::Invite, day: Day(0), seq: NOW.0, expires: NOW.plus(DAY_MS) };
+    let record = seal_record(&signer, &head, &token.0, b"junk", &mut victim.rng).unwrap();
+    let frame = Frame::Records { address: signer.address(), records: vec![record] };
+    let outputs = victim.input(Input::Frame(CUSTODIAN, frame));
+    assert!(!outputs.iter().any(|o| matches!(o, Output::Misbehaved(CUSTODIAN, _))), "{outputs:?}");
+}
