@@ -330,7 +330,16 @@ impl Runner {
         self.links.get(peer).is_some_and(|link| link.hello.is_some())
     }
 
+    /// At once if there is room and nothing waits: whoever is answered after this finds it told.
     fn tell_messenger(&mut self, message: ToMessenger) {
+        let message = if self.to_messenger.is_empty() {
+            match self.machines.messenger.try_send(message) {
+                Ok(()) => return,
+                Err(refused) => refused.into_inner(),
+            }
+        } else {
+            message
+        };
         if self.to_messenger.len() >= BACKLOG_MAX {
             tracing::warn!("the messenger is too slow: an answer of the network is dropped");
             self.to_messenger.pop_front();

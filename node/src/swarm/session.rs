@@ -86,6 +86,8 @@ impl Session {
                     }
                 };
                 let end = session.await;
+                // First: a frame that is sent after `PeerDown` must find it closed and wait.
+                self.queue.close();
                 self.tell_down().await;
                 end
             }

@@ -152,6 +152,11 @@ impl Runner {
     fn dial(&mut self, peer: PeerId) -> bool {
         let addresses = self.peers.peer(&peer).map(|p| p.addresses.clone()).unwrap_or_default();
         let Some(id) = self.libp2p_id(&peer).filter(|_| !addresses.is_empty()) else { return false };
+        let now = Instant::now();
+        if self.swarm.behaviour().admission.limiter.is_banned(&id, now) {
+            self.peers.on_dialing(&peer, now, &mut self.rng);
+            return false;
+        }
         let options = DialOpts::peer_id(id)
             .condition(PeerCondition::DisconnectedAndNotDialing)
             .addresses(addresses)
@@ -283,20 +288,30 @@ impl Runner {
         for seed in self.seeds.iter_mut().filter(|seed| seed.peer == Some(peer)) {
             seed.failures = 0;
         }
-        if let Some(waiting) = self.waiting.remove(&peer)
-            && let Some(link) = self.links.get(&peer)
-        {
-            for frame in waiting.frames {
-                if link.queue.push(frame).is_err() {
-                    link.queue.close();
-                }
-            }
-        }
+        self.send_waiting(peer);
         let (reached, rest): (Vec<Hint>, Vec<Hint>) =
             std::mem::take(&mut self.hints).into_iter().partition(|hint| hint.peer == Some(peer));
         self.hints = rest;
         for hint in reached {
             self.tell_messenger(ToMessenger::Input(Input::HintReached(hint.text, peer)));
+        }
+    }
+
+    /// A session that has ended before this loop knew of it takes nothing: what waits waits on.
+    fn send_waiting(&mut self, peer: PeerId) {
+        let Some(waiting) = self.waiting.remove(&peer) else { return };
+        let Some(link) = self.links.get(&peer) else { return };
+        let mut frames = waiting.frames.into_iter();
+        while let Some(frame) = frames.next() {
+            match link.queue.push_back(frame) {
+                Ok(()) => {}
+                Err((PushError::Full, _)) => return link.queue.close(),
+                Err((PushError::Closed, frame)) => {
+                    let frames = std::iter::once(frame).chain(frames).collect();
+                    self.waiting.insert(peer, Waiting { frames, deadline: waiting.deadline });
+                    return;
+                }
+            }
         }
     }
 

@@ -165,6 +165,8 @@ impl Runner {
         tracing::debug!(%address, "listening");
         let index = self.config.listeners.iter().position(|id| *id == listener).unwrap_or(usize::MAX);
         self.reach.on_listening(index, address);
+        // A ticket may be asked for as soon as the node answers.
+        self.tell_reachable();
     }
 
     pub(super) fn on_identify_event(&mut self, event: &identify::Event) {
