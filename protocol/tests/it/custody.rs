@@ -328,3 +328,23 @@ fn frames_of_the_messenger_are_a_fault() {
     let stamped = Frame::Deposit { envelope, admission: Admission::Stamp(vec![1]) };
     assert!(matches!(bench.ask(SENDER, stamped)[..], [Frame::Refused { why: Refusal::Admission, .. }]));
 }
+
+#[test]
+fn a_tombstone_or_a_get_that_the_owner_did_not_sign_does_nothing() {
+    let mut bench = Bench::new(1 << 20);
+    let envelope = bench.small();
+    let (id, today) = (EnvelopeId::of(&envelope), NOW.utc_day());
+    assert_eq!(bench.refusal(&envelope), None);
+    let mut forged = tombstone(&[id]);
+    *forged.signature.last_mut().unwrap() ^= 1;
+    let outputs = bench.input(Input::Frame(SENDER, Frame::Tombstone(forged)));
+    assert_eq!(outputs, [Output::Misbehaved(SENDER, PeerFault::BadSignature)]);
+    assert_eq!(bench.keeper.totals().envelopes, 1, "it is still kept");
+    // Signed by the owner, but for other ids than those that are asked for.
+    let (signer, address) = (signer(today), signer(today).address());
+    let signed = claim::Claim { custodian: KEEPER, challenge: CHALLENGE, address, day: today, cursor: 0 };
+    let signature = claim::sign_get(&signer, &signed, &[EnvelopeId([4; 32])]).to_bytes().to_vec();
+    let claim = Claim { address, day: today, cursor: 0, signature };
+    let frames = bench.ask(SENDER, Frame::Get { claim, ids: vec![id] });
+    assert!(matches!(frames[..], [Frame::Refused { why: Refusal::BadSignature, .. }]), "{frames:?}");
+}

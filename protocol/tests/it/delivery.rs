@@ -6,6 +6,8 @@ use murmesh_protocol::control::{
 use murmesh_protocol::limits::GRACE_MS;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, SECOND_MS};
 
+use murmesh_protocol::wire::frame::Frame;
+
 use crate::world::{Faults, World};
 
 fn connected(seed: u64, custodians: usize) -> World {
@@ -230,4 +232,19 @@ fn a_clock_that_is_set_back_stops_nothing() {
     world.run(20 * SECOND_MS);
     assert_eq!(world.texts_from(1, "p0"), ["from the future", "and back"]);
     assert_eq!(world.texts_from(0, "p1"), ["heard you"]);
+}
+
+/// A custodian that says it is the contact's device is not believed: what is sent goes to the mailbox.
+#[test]
+fn a_proof_that_fits_no_session_opens_no_direct_stream() {
+    let mut world = connected(41, 4);
+    world.stop(1);
+    for custodian in 2..6 {
+        let peer = world.nodes[custodian].peer;
+        world.frame(0, peer, Frame::DirectProof { proof: [7; 32], want: true });
+    }
+    let sent = world.say(0, "p1", "for p1 only");
+    assert!(world.wait_state(0, &sent.id, MessageState::Held, 5 * SECOND_MS));
+    let steps = why(&mut world, 0, &sent.id).steps;
+    assert!(steps.iter().all(|step| step.what != "direct"), "{steps:?}");
 }

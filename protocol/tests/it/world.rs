@@ -238,6 +238,11 @@ impl World {
         }
     }
 
+    /// Hands a node's Messenger a frame, as if a peer had sent it.
+    pub(crate) fn frame(&mut self, to: usize, from: PeerId, frame: Frame) {
+        self.messenger_step(to, Input::Frame(from, frame));
+    }
+
     /// Sets a node's clock.
     pub(crate) fn set_clock(&mut self, node: usize, skew_ms: i64) {
         self.nodes[node].skew_ms = skew_ms;
