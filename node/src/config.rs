@@ -65,6 +65,8 @@ pub struct Config {
     pub profile: Profile,
     /// Where to listen; port 0 is chosen once and kept.
     pub listen: Vec<Multiaddr>,
+    /// `listen` came by flag: kept for the starts without one, before this one answers.
+    pub listen_is_new: bool,
     /// Addresses to dial at start.
     pub peers: Vec<Multiaddr>,
     /// Connections wanted at most.
@@ -94,6 +96,7 @@ impl Config {
         Config {
             data_dir: data_dir.to_owned(),
             profile,
+            listen_is_new: false,
             listen: listen.iter().filter_map(|address| address.parse().ok()).collect(),
             peers: Vec::new(),
             peers_max,
@@ -140,6 +143,7 @@ impl Config {
         file.apply(&mut config)?;
         if !flags.listen.is_empty() {
             config.listen = flags.listen;
+            config.listen_is_new = true;
         }
         config.peers.extend(flags.peers);
         if config.peers_max == 0 {
@@ -161,7 +165,7 @@ const LISTEN_FILE: &str = "listen.json";
 ///
 /// # Errors
 /// When the disk fails.
-pub fn remember_listen(data_dir: &Path, listen: &[Multiaddr]) -> std::io::Result<()> {
+pub(crate) fn remember_listen(data_dir: &Path, listen: &[Multiaddr]) -> std::io::Result<()> {
     let texts: Vec<String> = listen.iter().map(ToString::to_string).collect();
     crate::files::replace(&data_dir.join(LISTEN_FILE), &serde_json::to_vec(&texts)?)
 }

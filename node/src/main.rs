@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use libp2p::Multiaddr;
-use murmesh_node::config::{Config, Overrides, Profile, remember_listen};
+use murmesh_node::config::{Config, Overrides, Profile};
 use murmesh_node::store::Unlock;
 use murmesh_node::{Node, logging, offline};
 use murmesh_protocol::control::files::{LOG, REQUEST_LINE_BYTES_MAX, STARTUP_ERROR};
@@ -150,8 +150,6 @@ async fn run(data_dir: &Path, arguments: Run) -> ExitCode {
     };
     match started(data_dir, &arguments).await {
         Ok(node) => {
-            // Of an earlier start; a missing one is what is wanted.
-            let _ = std::fs::remove_file(data_dir.join(STARTUP_ERROR));
             until_asked(&node, signals).await;
             node.stop().await;
             ExitCode::SUCCESS
@@ -176,18 +174,12 @@ async fn started(data_dir: &Path, arguments: &Run) -> Result<Node, ControlError>
     });
     let listen = addresses(ErrorName::Listen, &arguments.listen)?;
     let peers = addresses(ErrorName::BadConfig, &arguments.peer)?;
-    let flags = Overrides { profile, listen: listen.clone(), peers, ..Overrides::default() };
+    let flags = Overrides { profile, listen, peers, ..Overrides::default() };
     let config = Config::load(data_dir, arguments.config.as_deref(), flags)?;
     let json = arguments.log_format.map_or(config.log_json, |format| format == LogFormat::Json);
     let log = arguments.detached.then(|| data_dir.join(LOG));
     start_log(data_dir, log.as_deref(), &config.log_level, json)?;
-    let node = Node::start(&config, &unlock).await?;
-    if !listen.is_empty()
-        && let Err(error) = remember_listen(data_dir, &listen)
-    {
-        tracing::warn!(%error, "the listening addresses are not remembered for the next start");
-    }
-    Ok(node)
+    Node::start(&config, &unlock).await
 }
 
 /// Read here and not by clap, so that a mistake reaches the client that started this.

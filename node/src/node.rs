@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use murmesh_protocol::control::files::STARTUP_ERROR;
 use murmesh_protocol::control::{ControlError, ErrorName, Reply, Request, StatusReply};
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::keeper;
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::NodeBackend;
-use crate::config::{Config, Profile};
+use crate::config::{Config, Profile, remember_listen};
 use crate::control::{self, Backend, ControlSocket, DirLock, EventHub, Limits};
 use crate::driver::{self, KeeperEngine, MessengerEngine, Surroundings, open_error};
 use crate::links::{Ask, MACHINE_QUEUE, Machines, RUNNER_QUEUE, ToKeeper, ToMessenger};
@@ -62,6 +63,9 @@ impl Node {
         let directory = &config.data_dir;
         files::make_directory(directory).map_err(|error| files::cannot_use(directory, &error))?;
         let lock = DirLock::take(directory)?;
+        // Of an earlier start. Now, under the lock and before anything answers: one that is refused
+        // because of this node writes its own reason later, which must stay.
+        let _ = std::fs::remove_file(directory.join(STARTUP_ERROR));
         let socket = ControlSocket::bind(directory)?;
         let keypair = identity::load_key(directory)?;
         let peer = swarm::own_peer(&keypair).ok_or(ErrorName::Internal)?;
@@ -88,6 +92,11 @@ impl Node {
         };
         let network = swarm::start(network_config, machines.clone(), (runner.clone(), commands))
             .map_err(|error| start_error(&error))?;
+        if config.listen_is_new
+            && let Err(error) = remember_listen(directory, &config.listen)
+        {
+            tracing::warn!(%error, "the listening addresses are not remembered for the next start");
+        }
 
         let surroundings =
             Surroundings { keeper: machines.keeper.clone(), runner: runner.clone(), hub: hub.clone() };
