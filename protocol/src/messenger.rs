@@ -57,6 +57,7 @@ mod sending;
 mod sessions;
 pub mod store;
 mod timers;
+mod unopened;
 
 /// What a Messenger is told once.
 #[derive(Clone, Copy, Debug)]

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::io::{Output, PeerFault};
 use super::receiving::Outcome;
 use super::timers::Timer;
+use super::unopened::{Sealed, Unopened};
 use super::{Messenger, Query, Step};
 use crate::blind::{AddressSigner, BlindedSigner};
 use crate::id::{Address, EnvelopeId, PeerId, SessionId};
 use crate::limits::{
-    BODY_MS, COLLECT_DAYS_MAX, FAR_AHEAD_MS, IDS_PER_CLAIM_MAX, POLL_MS, REGION_EXTRA_MAX, REPLICAS,
-    SEEN_ENVELOPES_MAX, SUBSCRIBED, UNOPENED_BYTES_MAX, UNOPENED_MAX, WANTED_PER_PEER_MAX,
+    BODY_MS, COLLECT_DAYS_MAX, IDS_PER_CLAIM_MAX, POLL_MS, REGION_EXTRA_MAX, REPLICAS, SEEN_ENVELOPES_MAX,
+    SUBSCRIBED, WANTED_PER_PEER_MAX,
 };
 use crate::store::StoreError;
 use crate::time::{Day, MINUTE_MS, Time};
@@ -30,12 +31,10 @@ pub(crate) struct Collecting {
     mailboxes: BTreeMap<Address, Mailbox>,
     seen: Seen,
     wanted: BTreeMap<EnvelopeId, Wanted>,
-    unopened: VecDeque<Unopened>,
+    unopened: Unopened,
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
     /// A message was opened: what could not be opened before may be now.
     pub(crate) progress: bool,
-    /// When what could not be opened is looked for far ahead in the sessions.
-    far_ahead_at: Option<Time>,
     /// Region members without a connection, and when they were last dialed for their ids.
     dialed: BTreeMap<PeerId, Time>,
 }
@@ -81,17 +80,6 @@ struct Wanted {
     others: VecDeque<PeerId>,
 }
 
-/// A sealed message that no session could open yet.
-#[derive(Debug)]
-struct Unopened {
-    address: Address,
-    id: EnvelopeId,
-    inner: Vec<u8>,
-    from: PeerId,
-    /// It was looked for far ahead already.
-    tried: bool,
-}
-
 /// Envelopes dealt with, bounded: the oldest are forgotten.
 #[derive(Debug, Default)]
 struct Seen {
@@ -129,7 +117,7 @@ impl Collecting {
     }
 
     fn is_dealt_with(&self, id: &EnvelopeId) -> bool {
-        self.seen.set.contains(id) || self.unopened.iter().any(|unopened| unopened.id == *id)
+        self.seen.set.contains(id) || self.unopened.contains(id)
     }
 }
 
@@ -379,30 +367,23 @@ impl Messenger {
         }
         let inner = unmask(&mailbox.mask, &envelope);
         self.collecting.wanted.remove(&id);
-        if self.on_inner(step, peer, address, id, inner)? == Outcome::Opened {
+        let sealed = Sealed { address, id, inner, from: peer, tried: false };
+        if self.on_sealed_mail(step, sealed)? == Outcome::Opened {
             self.open_the_unopened(step)?;
         }
         Ok(())
     }
 
-    fn on_inner(
-        &mut self,
-        step: &mut Step<'_>,
-        from: PeerId,
-        address: Address,
-        id: EnvelopeId,
-        inner: Vec<u8>,
-    ) -> Result<Outcome, StoreError> {
+    fn on_sealed_mail(&mut self, step: &mut Step<'_>, sealed: Sealed) -> Result<Outcome, StoreError> {
+        let (address, id, from) = (sealed.address, sealed.id, Some(sealed.from));
         let Some(mailbox) = self.collecting.mailboxes.get(&address) else { return Ok(Outcome::Refused) };
         let outcome = match mailbox.kind {
-            Kind::Request => self.on_first(step, &inner, Some(from))?,
-            Kind::Contact => self.on_later(step, &inner, Some(from))?,
+            Kind::Request => self.on_first(step, &sealed.inner, from)?,
+            Kind::Contact => self.on_later(step, &sealed.inner, from)?,
         };
         match outcome {
             Outcome::Opened | Outcome::Duplicate => self.drop_collected(address, id),
-            Outcome::Unknown => {
-                self.keep_unopened(step, Unopened { address, id, inner, from, tried: false });
-            }
+            Outcome::Unknown => self.keep_unopened(step, sealed),
             Outcome::Later => self.collecting.list_anew(&address),
             // Looked at again at the next start at the earliest.
             Outcome::Refused => self.collecting.seen.insert(id),
@@ -410,16 +391,19 @@ impl Messenger {
         Ok(outcome)
     }
 
+    fn keep_unopened(&mut self, step: &Step<'_>, sealed: Sealed) {
+        let kept = self.collecting.unopened.keep(step.now, sealed);
+        kept.displaced.iter().for_each(|address| self.collecting.list_anew(address));
+        if let Some(at) = kept.search_at {
+            self.timers.set(at, Timer::FarAhead);
+        }
+    }
+
     /// Tries in rounds what no session could open, until there is no progress.
     pub(crate) fn open_the_unopened(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         while core::mem::take(&mut self.collecting.progress) {
-            for unopened in core::mem::take(&mut self.collecting.unopened) {
-                let Unopened { address, id, inner, from, tried } = unopened;
-                self.on_inner(step, from, address, id, inner)?;
-                if tried && let Some(kept) = self.collecting.unopened.back_mut().filter(|kept| kept.id == id)
-                {
-                    kept.tried = true;
-                }
+            for sealed in self.collecting.unopened.take() {
+                self.on_sealed_mail(step, sealed)?;
             }
         }
         Ok(())
@@ -428,41 +412,25 @@ impl Messenger {
     /// What still cannot be opened may be far ahead in a session, behind messages that are lost: one
     /// table of far tags a session and pass.
     pub(crate) fn open_far_ahead(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        if self.collecting.far_ahead_at.take().is_none() || self.collecting.unopened.is_empty() {
-            return Ok(());
-        }
+        let mut sought = self.collecting.unopened.take_for_search();
         let sessions: Vec<SessionId> =
             self.contacts.values().filter_map(|contact| contact.preferred).collect();
         for id in sessions {
+            if sought.is_empty() {
+                break;
+            }
             let Some(table) = self.sessions.get(&id).map(|live| live.session.wide_table()) else { continue };
-            for unopened in core::mem::take(&mut self.collecting.unopened) {
-                let kept_by = Some(unopened.from);
-                if self.on_far_ahead(step, id, &unopened.inner, &table, kept_by)? == Outcome::Opened {
-                    self.drop_collected(unopened.address, unopened.id);
-                } else {
-                    self.collecting.unopened.push_back(unopened);
+            for sealed in core::mem::take(&mut sought) {
+                match self.on_far_ahead(step, id, &sealed.inner, &table, Some(sealed.from))? {
+                    Outcome::Opened => self.drop_collected(sealed.address, sealed.id),
+                    Outcome::Duplicate | Outcome::Unknown | Outcome::Later | Outcome::Refused => {
+                        sought.push_back(sealed);
+                    }
                 }
             }
         }
-        self.collecting.unopened.iter_mut().for_each(|unopened| unopened.tried = true);
+        sought.into_iter().for_each(|sealed| self.keep_unopened(step, sealed));
         self.open_the_unopened(step)
-    }
-
-    /// Keeps a message that no session knows yet, within bounds, and has it looked for far ahead once.
-    fn keep_unopened(&mut self, step: &Step<'_>, unopened: Unopened) {
-        let collecting = &mut self.collecting;
-        let bytes = |queue: &VecDeque<Unopened>| queue.iter().map(|u| u.inner.len()).sum::<usize>();
-        while collecting.unopened.len() >= UNOPENED_MAX
-            || bytes(&collecting.unopened) + unopened.inner.len() > UNOPENED_BYTES_MAX
-        {
-            let Some(oldest) = collecting.unopened.pop_front() else { break };
-            collecting.list_anew(&oldest.address);
-        }
-        if !unopened.tried && collecting.far_ahead_at.is_none() {
-            collecting.far_ahead_at = Some(step.now.plus(FAR_AHEAD_MS));
-            self.timers.set(step.now.plus(FAR_AHEAD_MS), Timer::FarAhead);
-        }
-        self.collecting.unopened.push_back(unopened);
     }
 
     fn drop_collected(&mut self, address: Address, id: EnvelopeId) {

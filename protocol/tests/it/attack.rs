@@ -11,7 +11,7 @@ use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
 use murmesh_protocol::messenger::store::MemoryStore;
 use murmesh_protocol::messenger::{Config, Messenger};
 use murmesh_protocol::placement::Region;
-use murmesh_protocol::time::{DAY_MS, Day, Time};
+use murmesh_protocol::time::{DAY_MS, Day, SECOND_MS, Time};
 use murmesh_protocol::wire::claim;
 use murmesh_protocol::wire::envelope::seal_round;
 use murmesh_protocol::wire::frame::{Admission, Claim, Frame, Role};
@@ -19,6 +19,8 @@ use murmesh_protocol::wire::record::{RecordHead, Slot, seal_record};
 use murmesh_protocol::wire::ticket::Ticket;
 use rand::SeedableRng;
 use rand::rngs::ChaCha20Rng;
+
+use crate::world::World;
 
 const NOW: Time = Time(20_000 * DAY_MS + DAY_MS / 2);
 const OWN: PeerId = PeerId([1; 32]);
@@ -206,4 +208,27 @@ fn a_custodian_is_not_at_fault_for_what_it_cannot_see() {
     let frame = Frame::Records { address: signer.address(), records: vec![record] };
     let outputs = victim.input(Input::Frame(CUSTODIAN, frame));
     assert!(!outputs.iter().any(|o| matches!(o, Output::Misbehaved(CUSTODIAN, _))), "{outputs:?}");
+}
+
+/// The same junk, and after it an ordinary message now and then: what a pass has tried is not searched
+/// for again because something else was opened.
+#[test]
+fn tried_junk_is_not_searched_for_again_with_every_message() {
+    let mut world = World::new(51, 2, 4);
+    world.run(SECOND_MS);
+    world.introduce(0, 1);
+    world.run(2 * SECOND_MS);
+    world.stop(0);
+    // One envelope that nobody can open, in p1's own mailbox: taken from its custodians by hand.
+    world.junk(1);
+    world.run(40 * SECOND_MS);
+    let before = world.nodes[1].far_ahead_passes;
+    assert_eq!(before, 1, "it is searched for once");
+    world.start(0);
+    for i in 0..10 {
+        world.say(0, "p1", &format!("ordinary {i}"));
+        world.run(35 * SECOND_MS);
+    }
+    assert_eq!(world.texts_from(1, "p0").len(), 10);
+    assert_eq!(world.nodes[1].far_ahead_passes, before, "and not with every message");
 }

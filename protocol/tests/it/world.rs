@@ -11,14 +11,15 @@ use murmesh_protocol::control::{
     AddParams, AddReply, ControlError, Event, EventBody, InviteParams, MessageReply, MessageState, NoParams,
     OutboxEntry, ReadParams, Reply, Request, SendParams, SendReply,
 };
-use murmesh_protocol::id::{PeerId, sha256};
+use murmesh_protocol::id::{Address, PeerId, sha256};
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
 use murmesh_protocol::messenger::{self, Messenger};
 use murmesh_protocol::placement::{Candidate, region};
 use murmesh_protocol::route::{Machine, route};
 use murmesh_protocol::store::StoreError;
-use murmesh_protocol::time::{DAY_MS, SECOND_MS, Time};
+use murmesh_protocol::time::{DAY_MS, Day, SECOND_MS, Time};
+use murmesh_protocol::wire::envelope::seal_round;
 use murmesh_protocol::wire::frame::{Frame, Role};
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng, SeedableRng};
@@ -50,6 +51,9 @@ pub(crate) struct Node {
     /// Counts its lives: what was meant for an earlier one is dropped.
     life: u64,
     pub(crate) misbehaved: u64,
+    /// Mailboxes it asked custodians for, with their days.
+    claimed: BTreeMap<Address, Day>,
+    pub(crate) far_ahead_passes: u64,
     /// The Keeper's next sweep that is scheduled.
     sweep: Time,
     /// Its database is an older copy: told to the Messenger at the next start.
@@ -127,6 +131,8 @@ impl World {
                 account: i < accounts,
                 life: 0,
                 misbehaved: 0,
+                claimed: BTreeMap::new(),
+                far_ahead_passes: 0,
                 sweep: Time(0),
                 rolled_back: false,
             });
@@ -241,6 +247,16 @@ impl World {
     /// Hands a node's Messenger a frame, as if a peer had sent it.
     pub(crate) fn frame(&mut self, to: usize, from: PeerId, frame: Frame) {
         self.messenger_step(to, Input::Frame(from, frame));
+    }
+
+    /// Its nearest custodian hands a node an envelope for each of its mailboxes that nobody can open.
+    pub(crate) fn junk(&mut self, node: usize) {
+        let from = self.nodes[self.nodes.len() - 1].peer;
+        let expires = self.now.plus(DAY_MS).seconds();
+        for (address, day) in self.nodes[node].claimed.clone() {
+            let junk = seal_round(&[5; 32], address, day, expires, &[7; 512 - 58], &mut self.rng).unwrap();
+            self.frame(node, from, Frame::Push { envelope: junk });
+        }
     }
 
     /// Sets a node's clock.
@@ -367,6 +383,9 @@ impl World {
 
     fn send(&mut self, i: usize, peer: PeerId, frame: Frame) {
         let Some(j) = self.node_of(&peer) else { return };
+        if let Frame::Subscribe { claim, .. } = &frame {
+            self.nodes[i].claimed.insert(claim.address, claim.day);
+        }
         let linked = i == j || self.links.contains_key(&(i.min(j), i.max(j)));
         if !linked && !self.connect(i, j) {
             return self.dial(i, peer);
@@ -412,6 +431,10 @@ impl World {
                         machine.poll_deadline().is_some_and(|deadline| deadline.at <= self.local(node))
                     });
                 if due {
+                    let reason = self.nodes[node].messenger.as_ref().and_then(|m| m.poll_deadline());
+                    let searched =
+                        reason.is_some_and(|d| d.reason == "collecting: try what could not be opened");
+                    self.nodes[node].far_ahead_passes += u64::from(searched);
                     self.messenger_step(node, Input::Deadline);
                 }
                 let now = self.local(node);

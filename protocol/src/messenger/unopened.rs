@@ -1,0 +1,124 @@
+//! Sealed messages from mailboxes that no session could open yet (SPEC §8.4).
+//!
+//! Bounded in number and bytes, the oldest go first. Each is looked for far ahead in the sessions once:
+//! what that did not open is not searched for again because something else was opened. It opens nothing.
+
+use std::collections::VecDeque;
+
+use crate::id::{Address, EnvelopeId, PeerId};
+use crate::limits::{FAR_AHEAD_MS, UNOPENED_BYTES_MAX, UNOPENED_MAX};
+use crate::time::Time;
+
+/// One sealed message and where it came from.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) address: Address,
+    pub(crate) id: EnvelopeId,
+    pub(crate) inner: Vec<u8>,
+    pub(crate) from: PeerId,
+    /// It was looked for far ahead already.
+    pub(crate) tried: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Unopened {
+    queue: VecDeque<Sealed>,
+    bytes: usize,
+    /// When the untried ones are looked for far ahead.
+    search_at: Option<Time>,
+}
+
+/// What keeping one more led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Mailboxes that lost their oldest to it.
+    pub(crate) displaced: Vec<Address>,
+    /// A search is due then, and was not before.
+    pub(crate) search_at: Option<Time>,
+}
+
+impl Unopened {
+    pub(crate) fn contains(&self, id: &EnvelopeId) -> bool {
+        self.queue.iter().any(|sealed| sealed.id == *id)
+    }
+
+    /// Keeps one; at the bounds the oldest give way.
+    pub(crate) fn keep(&mut self, now: Time, sealed: Sealed) -> Kept {
+        let mut displaced = Vec::new();
+        let too_many = |this: &Unopened| {
+            this.queue.len() >= UNOPENED_MAX || this.bytes + sealed.inner.len() > UNOPENED_BYTES_MAX
+        };
+        while too_many(self)
+            && let Some(oldest) = self.queue.pop_front()
+        {
+            self.bytes -= oldest.inner.len();
+            displaced.push(oldest.address);
+        }
+        let search_at = (!sealed.tried && self.search_at.is_none()).then(|| now.plus(FAR_AHEAD_MS));
+        self.search_at = self.search_at.or(search_at);
+        self.bytes += sealed.inner.len();
+        self.queue.push_back(sealed);
+        Kept { displaced, search_at }
+    }
+
+    /// Takes all of them, to be tried and kept again.
+    pub(crate) fn take(&mut self) -> VecDeque<Sealed> {
+        self.bytes = 0;
+        core::mem::take(&mut self.queue)
+    }
+
+    /// Takes all of them for the search that is due, marked as tried; none if no search is due.
+    pub(crate) fn take_for_search(&mut self) -> VecDeque<Sealed> {
+        if self.search_at.take().is_none() {
+            return VecDeque::new();
+        }
+        let mut all = self.take();
+        all.iter_mut().for_each(|sealed| sealed.tried = true);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::sha256;
+
+    fn sealed(i: usize, bytes: usize, tried: bool) -> Sealed {
+        let id = EnvelopeId(sha256(&[&i.to_le_bytes()]));
+        let address = Address(sha256(&[&i.to_le_bytes(), b"address"]));
+        Sealed { address, id, inner: vec![0; bytes], from: PeerId([1; 32]), tried }
+    }
+
+    #[test]
+    fn number_and_bytes_are_bounded_and_the_oldest_go_first() {
+        let mut unopened = Unopened::default();
+        let first = sealed(0, 1, true);
+        let (id, address) = (first.id, first.address);
+        assert_eq!(unopened.keep(Time(0), first).displaced, []);
+        for i in 1..UNOPENED_MAX {
+            assert_eq!(unopened.keep(Time(0), sealed(i, 1, true)).displaced, []);
+        }
+        assert!(unopened.contains(&id));
+        assert_eq!(unopened.keep(Time(0), sealed(UNOPENED_MAX, 1, true)).displaced, [address]);
+        assert!(!unopened.contains(&id));
+        // What fills the bytes alone displaces all others.
+        let displaced = unopened.keep(Time(0), sealed(UNOPENED_MAX + 1, UNOPENED_BYTES_MAX, true)).displaced;
+        assert_eq!(displaced.len(), UNOPENED_MAX);
+        assert_eq!(unopened.keep(Time(0), sealed(UNOPENED_MAX + 2, 1, true)).displaced.len(), 1);
+        assert_eq!(unopened.take().len(), 1);
+    }
+
+    #[test]
+    fn each_is_searched_for_once() {
+        let mut unopened = Unopened::default();
+        assert_eq!(unopened.keep(Time(5), sealed(0, 1, false)).search_at, Some(Time(5 + FAR_AHEAD_MS)));
+        assert_eq!(unopened.keep(Time(6), sealed(1, 1, false)).search_at, None, "one is due already");
+        for tried in unopened.take_for_search() {
+            assert_eq!(unopened.keep(Time(9), tried).search_at, None, "tried ones ask for none");
+        }
+        assert!(unopened.take_for_search().is_empty(), "none is due");
+        assert_eq!(unopened.keep(Time(9), sealed(2, 1, false)).search_at, Some(Time(9 + FAR_AHEAD_MS)));
+        assert_eq!(unopened.take_for_search().len(), 3, "a new one has the others tried with it");
+    }
+}
