@@ -229,9 +229,7 @@ shapes! {
         expires: Timestamp,
         /// Uses left.
         uses: u32,
-        /// Other peers that keep the invite record by now (the inviter always does).
-        kept_by: u32,
-    }
+}
 
     /// `contact.add`.
     #[serde(deny_unknown_fields)]

@@ -21,15 +21,8 @@ pub(super) fn run(context: &Context<'_>, args: &Invite) -> Outcome {
         Some(code) => format!("{}{}", code.half_blocks(false), reply.ticket),
         None => reply.ticket.clone(),
     })?;
-    let kept = match reply.kept_by {
-        0 => "stay reachable until it is used: nobody else keeps the invite".to_owned(),
-        peers => format!(
-            "you need not be online when it is used: {} keep it",
-            count(u64::from(peers), "other peer")
-        ),
-    };
     context.output.talk(&format!(
-        "good until {} for {}; whoever has this ticket can add you\n{kept}",
+        "good until {} for {}; whoever has this ticket can add you",
         moment(reply.expires),
         count(u64::from(reply.uses), "use"),
     ));

@@ -23,7 +23,7 @@ fn whole() -> Fake {
         .ok("id.show", json!({"account": "mur1alice", "name": "alice"}))
         .ok(
             "invite.create",
-            json!({"id": "i1", "ticket": "MURMESH:MT1Q", "expires": "2001-01-03T00:00:00.000Z", "uses": 1, "kept_by": 4}),
+            json!({"id": "i1", "ticket": "MURMESH:MT1Q", "expires": "2001-01-03T00:00:00.000Z", "uses": 1}),
         )
         .ok("contact.add", json!({"contact": "bob", "account": "mur1bob", "state": "requested", "known": false}))
         .ok("contact.list", json!({"contacts": [contact("bob", "connected", true)]}))
@@ -78,7 +78,7 @@ $ up
 $ status
 {"v":1,"state":"running","pid":4242,"peer_id":"12D3KooWFakeAlice","listen":["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice"],"role":"full","peers":{"connected":3,"known":5},"outbox":{"queued":1,"held":2},"custody":{"envelopes":4,"records":6,"bytes":12345},"health":{"ok":true,"reasons":[]},"account":{"account":"mur1alice","name":"alice"},"contacts":2,"unread":1,"started_at":"2001-01-02T03:04:05.000Z","custodians_known":4}
 $ invite
-{"v":1,"id":"i1","ticket":"MURMESH:MT1Q","expires":"2001-01-03T00:00:00.000Z","uses":1,"kept_by":4}
+{"v":1,"id":"i1","ticket":"MURMESH:MT1Q","expires":"2001-01-03T00:00:00.000Z","uses":1}
 $ add MURMESH:MT1Q
 {"v":1,"contact":"bob","account":"mur1bob","state":"requested","known":false}
 $ contact list

@@ -60,7 +60,6 @@ impl Messenger {
             ticket: ticket.to_string(),
             expires: expires.into(),
             uses,
-            kept_by: 0,
         }))
     }
 
