@@ -248,3 +248,69 @@ fn a_proof_that_fits_no_session_opens_no_direct_stream() {
     let steps = why(&mut world, 0, &sent.id).steps;
     assert!(steps.iter().all(|step| step.what != "direct"), "{steps:?}");
 }
+
+/// Item 23 of session.md's list: sealed for sessions that are gone, sealed again for the new one.
+#[test]
+fn mail_in_flight_to_who_lost_every_session_is_sealed_again() {
+    let mut world = connected(42, 5);
+    world.stop(1);
+    let sent: Vec<_> = (0..20).map(|i| world.say(0, "p1", &format!("in flight {i}"))).collect();
+    assert!(world.wait_state(0, &sent[19].id, MessageState::Held, 20 * SECOND_MS));
+    world.lose_sessions(1);
+    world.start(1);
+    world.say(1, "p0", "I lost everything");
+    let all_delivered =
+        |world: &World| sent.iter().all(|s| world.state(0, &s.id) == Some(MessageState::Delivered));
+    assert!(world.run_until(120 * SECOND_MS, all_delivered));
+    let expected: Vec<String> = (0..20).map(|i| format!("in flight {i}")).collect();
+    assert_eq!(world.texts_from(1, "p0"), expected);
+}
+
+/// The sender's database is restored from before the receipts: it seals everything again for a new
+/// session, so with new tags, under the same ids. Nobody is told of a message a second time.
+#[test]
+fn what_was_shown_and_is_sealed_again_is_shown_once() {
+    let mut world = connected(43, 5);
+    world.stop(1);
+    let sent: Vec<_> = (0..20).map(|i| world.say(0, "p1", &format!("once {i}"))).collect();
+    assert!(world.wait_state(0, &sent[19].id, MessageState::Held, 20 * SECOND_MS));
+    let copy = world.nodes[0].private.clone();
+    world.start(1);
+    let all_delivered =
+        |world: &World| sent.iter().all(|s| world.state(0, &s.id) == Some(MessageState::Delivered));
+    assert!(world.run_until(60 * SECOND_MS, all_delivered));
+    world.stop(0);
+    world.nodes[0].private = copy;
+    world.nodes[0].rolled_back = true;
+    world.nodes[0].events.clear();
+    world.start(0);
+    assert_eq!(world.outbox(0).len(), 20, "it knows of no receipt");
+    assert!(world.run_until(120 * SECOND_MS, all_delivered));
+    let received = |e: &&murmesh_protocol::control::Event| matches!(&e.body, EventBody::MessageReceived(_));
+    assert_eq!(world.nodes[1].events.iter().filter(received).count(), 20);
+    let expected: Vec<String> = (0..20).map(|i| format!("once {i}")).collect();
+    assert_eq!(world.texts_from(1, "p0"), expected);
+}
+
+/// A hundred messages of one epoch are collected, the node dies before any receipt made it write the
+/// session again, and the next message is beyond the window of the session as it was before.
+#[test]
+fn a_session_is_on_disk_as_far_as_it_has_opened() {
+    let mut world = connected(44, 5);
+    world.stop(1);
+    let sent: Vec<_> = (0..100).map(|i| world.say(0, "p1", &format!("{i:03}"))).collect();
+    assert!(world.wait_state(0, &sent[99].id, MessageState::Held, 60 * SECOND_MS));
+    let started = world.now;
+    world.start(1);
+    let received = |e: &&murmesh_protocol::control::Event| matches!(&e.body, EventBody::MessageReceived(_));
+    let all = |world: &World| world.nodes[1].events.iter().filter(received).count() == 100;
+    world.set_cut(0, 1, true);
+    assert!(world.run_until(20 * SECOND_MS, all), "{}", world.now.since(started));
+    world.stop(1);
+    world.start(1);
+    world.set_cut(0, 1, true);
+    let next = world.say(0, "p1", "100");
+    assert!(world.wait_state(0, &next.id, MessageState::Held, 10 * SECOND_MS));
+    world.run(5 * SECOND_MS);
+    assert_eq!(world.texts_from(1, "p0").len(), 101, "at once, not by a search far ahead");
+}

@@ -7,13 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use murmesh_protocol::control::{
-    AddParams, AddReply, ControlError, Event, EventBody, InviteParams, MessageReply, MessageState, NoParams,
-    OutboxEntry, ReadParams, Reply, Request, SendParams, SendReply,
-};
+use murmesh_protocol::control::{ControlError, Event, Reply};
 use murmesh_protocol::id::{Address, PeerId, sha256};
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
+use murmesh_protocol::messenger::store::Table;
 use murmesh_protocol::messenger::{self, Messenger};
 use murmesh_protocol::placement::{Candidate, region};
 use murmesh_protocol::route::{Machine, route};
@@ -23,6 +21,8 @@ use murmesh_protocol::wire::envelope::seal_round;
 use murmesh_protocol::wire::frame::{Frame, Role};
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng, SeedableRng};
+
+mod asking;
 
 /// Midnight is 50 s away for some account in most runs: the days must not matter.
 pub(crate) const START: Time = Time(20_000 * DAY_MS + 1_234_567);
@@ -259,6 +259,15 @@ impl World {
         }
     }
 
+    /// A node that is down loses its sessions, as one that was restored from its words has none.
+    pub(crate) fn lose_sessions(&mut self, node: usize) {
+        assert!(!self.is_up(node));
+        self.nodes[node].rolled_back = true;
+        let lost: Result<(), StoreError> =
+            self.nodes[node].private.transaction(|tx| tx.prune(Table::Sessions, &[], u64::MAX));
+        lost.unwrap();
+    }
+
     /// Sets a node's clock.
     pub(crate) fn set_clock(&mut self, node: usize, skew_ms: i64) {
         self.nodes[node].skew_ms = skew_ms;
@@ -483,110 +492,8 @@ impl World {
             }
         }
     }
-
-    /// Asks a node something; the reply is in `replies` under the number given back.
-    pub(crate) fn ask(&mut self, node: usize, request: Request) -> u64 {
-        self.requests += 1;
-        self.messenger_step(node, Input::Command(RequestId(self.requests), request));
-        self.requests
-    }
-
-    /// Asks and waits for the answer.
-    pub(crate) fn call(&mut self, node: usize, request: Request) -> Result<Reply, ControlError> {
-        let id = self.ask(node, request);
-        self.run_until(10 * SECOND_MS, |world| world.nodes[node].replies.contains_key(&id));
-        self.nodes[node].replies.remove(&id).expect("an answer within ten seconds")
-    }
-
-    pub(crate) fn invite(&mut self, node: usize) -> String {
-        let params = InviteParams { uses: None, expires_ms: None, no_address: false };
-        match self.call(node, Request::Invite(params)) {
-            Ok(Reply::Invite(invite)) => invite.ticket,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub(crate) fn add(&mut self, node: usize, ticket: &str) -> Result<AddReply, ControlError> {
-        match self.call(node, Request::Add(AddParams { ticket: ticket.to_owned(), name: None })) {
-            Ok(Reply::Add(added)) => Ok(added),
-            Err(error) => Err(error),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Introduces two nodes by ticket, and waits until messages flow both ways.
-    pub(crate) fn introduce(&mut self, a: usize, b: usize) {
-        let ticket = self.invite(a);
-        self.add(b, &ticket).unwrap();
-        let connected = self.run_until(60 * SECOND_MS, |world| {
-            [a, b].iter().all(|i| {
-                world.nodes[*i]
-                    .events
-                    .iter()
-                    .any(|event| matches!(&event.body, EventBody::ContactConnected { .. }))
-            })
-        });
-        if !connected {
-            eprintln!("{}\n=====\n{}", self.describe(a), self.describe(b));
-        }
-        assert!(connected, "not connected within a minute");
-    }
-
-    pub(crate) fn send_request(to: &str, text: &str, client_id: Option<String>) -> Request {
-        Request::Send(SendParams { to: to.to_owned(), text: text.to_owned(), client_id, expire_ms: None })
-    }
-
-    pub(crate) fn say(&mut self, node: usize, to: &str, text: &str) -> SendReply {
-        match self.call(node, World::send_request(to, text, None)) {
-            Ok(Reply::Send(sent)) => sent,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Everything a node can show, in reading order.
-    pub(crate) fn read(&mut self, node: usize) -> Vec<MessageReply> {
-        let params = ReadParams { who: None, unread: false, since: None, limit: Some(1_000_000), peek: true };
-        match self.call(node, Request::Read(params)) {
-            Ok(Reply::Read(read)) => read.messages,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub(crate) fn texts_from(&mut self, node: usize, from: &str) -> Vec<String> {
-        self.read(node).into_iter().filter(|m| m.from == from).map(|m| m.text).collect()
-    }
-
-    pub(crate) fn outbox(&mut self, node: usize) -> Vec<OutboxEntry> {
-        match self.call(node, Request::Outbox(NoParams {})) {
-            Ok(Reply::Outbox(outbox)) => outbox.messages,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The last state of a sent message that the node has told.
-    pub(crate) fn state(&self, node: usize, id: &str) -> Option<MessageState> {
-        self.nodes[node].events.iter().rev().find_map(|event| match &event.body {
-            EventBody::MessageState { id: told, state, .. } if told == id => Some(*state),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn wait_state(&mut self, node: usize, id: &str, state: MessageState, ms: u64) -> bool {
-        self.run_until(ms, |world| world.state(node, id) == Some(state))
-    }
 }
 
 fn address(node: usize) -> String {
     format!("/ip4/127.0.0.1/tcp/{}", 1_000 + node)
-}
-
-impl World {
-    /// What a node would show of itself, for a failing test's message.
-    pub(crate) fn describe(&self, node: usize) -> String {
-        format!(
-            "{:#?}\n{:#?}",
-            self.nodes[node].messenger,
-            self.nodes[node].events.iter().rev().take(10).collect::<Vec<_>>()
-        )
-    }
 }

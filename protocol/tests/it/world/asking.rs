@@ -1,0 +1,112 @@
+//! What tests ask of the nodes of a world, as clients of their control API would.
+
+use murmesh_protocol::control::{
+    AddParams, AddReply, ControlError, EventBody, InviteParams, MessageReply, MessageState, NoParams,
+    OutboxEntry, ReadParams, Reply, Request, SendParams, SendReply,
+};
+use murmesh_protocol::messenger::io::{Input, RequestId};
+use murmesh_protocol::time::SECOND_MS;
+
+use super::World;
+
+impl World {
+    /// Asks a node something; the reply is in `replies` under the number given back.
+    pub(crate) fn ask(&mut self, node: usize, request: Request) -> u64 {
+        self.requests += 1;
+        self.messenger_step(node, Input::Command(RequestId(self.requests), request));
+        self.requests
+    }
+
+    /// Asks and waits for the answer.
+    pub(crate) fn call(&mut self, node: usize, request: Request) -> Result<Reply, ControlError> {
+        let id = self.ask(node, request);
+        self.run_until(10 * SECOND_MS, |world| world.nodes[node].replies.contains_key(&id));
+        self.nodes[node].replies.remove(&id).expect("an answer within ten seconds")
+    }
+
+    pub(crate) fn invite(&mut self, node: usize) -> String {
+        let params = InviteParams { uses: None, expires_ms: None, no_address: false };
+        match self.call(node, Request::Invite(params)) {
+            Ok(Reply::Invite(invite)) => invite.ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn add(&mut self, node: usize, ticket: &str) -> Result<AddReply, ControlError> {
+        match self.call(node, Request::Add(AddParams { ticket: ticket.to_owned(), name: None })) {
+            Ok(Reply::Add(added)) => Ok(added),
+            Err(error) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Introduces two nodes by ticket, and waits until messages flow both ways.
+    pub(crate) fn introduce(&mut self, a: usize, b: usize) {
+        let ticket = self.invite(a);
+        self.add(b, &ticket).unwrap();
+        let connected = self.run_until(60 * SECOND_MS, |world| {
+            [a, b].iter().all(|i| {
+                world.nodes[*i]
+                    .events
+                    .iter()
+                    .any(|event| matches!(&event.body, EventBody::ContactConnected { .. }))
+            })
+        });
+        if !connected {
+            eprintln!("{}\n=====\n{}", self.describe(a), self.describe(b));
+        }
+        assert!(connected, "not connected within a minute");
+    }
+
+    pub(crate) fn send_request(to: &str, text: &str, client_id: Option<String>) -> Request {
+        Request::Send(SendParams { to: to.to_owned(), text: text.to_owned(), client_id, expire_ms: None })
+    }
+
+    pub(crate) fn say(&mut self, node: usize, to: &str, text: &str) -> SendReply {
+        match self.call(node, World::send_request(to, text, None)) {
+            Ok(Reply::Send(sent)) => sent,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Everything a node can show, in reading order.
+    pub(crate) fn read(&mut self, node: usize) -> Vec<MessageReply> {
+        let params = ReadParams { who: None, unread: false, since: None, limit: Some(1_000_000), peek: true };
+        match self.call(node, Request::Read(params)) {
+            Ok(Reply::Read(read)) => read.messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn texts_from(&mut self, node: usize, from: &str) -> Vec<String> {
+        self.read(node).into_iter().filter(|m| m.from == from).map(|m| m.text).collect()
+    }
+
+    pub(crate) fn outbox(&mut self, node: usize) -> Vec<OutboxEntry> {
+        match self.call(node, Request::Outbox(NoParams {})) {
+            Ok(Reply::Outbox(outbox)) => outbox.messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The last state of a sent message that the node has told.
+    pub(crate) fn state(&self, node: usize, id: &str) -> Option<MessageState> {
+        self.nodes[node].events.iter().rev().find_map(|event| match &event.body {
+            EventBody::MessageState { id: told, state, .. } if told == id => Some(*state),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn wait_state(&mut self, node: usize, id: &str, state: MessageState, ms: u64) -> bool {
+        self.run_until(ms, |world| world.state(node, id) == Some(state))
+    }
+
+    /// What a node would show of itself, for a failing test's message.
+    pub(crate) fn describe(&self, node: usize) -> String {
+        format!(
+            "{:#?}\n{:#?}",
+            self.nodes[node].messenger,
+            self.nodes[node].events.iter().rev().take(10).collect::<Vec<_>>()
+        )
+    }
+}
