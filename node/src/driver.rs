@@ -7,6 +7,7 @@
 //! the disk does not even allow the rebuilding, commands are answered with that and it is tried
 //! again. SPEC §9.1.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use murmesh_protocol::messenger::io::Deadline;
@@ -64,6 +65,23 @@ pub(crate) trait Engine: Send + 'static {
     fn flush(&mut self);
     /// The end was accepted.
     fn ended(&self) -> bool;
+}
+
+/// Waits until the first message for the other machine is handed over; for ever if there is none.
+/// Cancelled between, it is still the first.
+async fn hand_over<T>(waiting: &mut VecDeque<T>, to: &mpsc::Sender<T>) {
+    if waiting.is_empty() {
+        return std::future::pending().await;
+    }
+    match to.reserve().await {
+        Ok(permit) => {
+            if let Some(message) = waiting.pop_front() {
+                permit.send(message);
+            }
+        }
+        // Its thread has ended: the node is stopping.
+        Err(_) => waiting.clear(),
+    }
 }
 
 /// Starts the thread of a machine. It ends after its last message, with everything committed.

@@ -12,7 +12,7 @@ use self::admission::Rates;
 use self::io::{Input, Output};
 use self::neighbours::Neighbours;
 use self::store::{KeeperStore, Totals};
-use crate::id::{Address, PeerId};
+use crate::id::{Address, EnvelopeId, PeerId};
 use crate::limits::EXPIRY_SWEEP_MS;
 use crate::messenger::io::{Deadline, PeerFacts, PeerFault};
 use crate::store::StoreError;
@@ -234,32 +234,13 @@ impl Keeper {
 
 /// What a refusal of this frame would be about; none if nobody waits for an answer.
 fn subject(frame: &Frame) -> Option<Subject> {
-    match frame {
-        Frame::Deposit { envelope, .. } => Some(Subject::Envelope(crate::id::EnvelopeId::of(envelope))),
-        Frame::Subscribe { claim, .. } | Frame::Get { claim, .. } => Some(Subject::Mailbox(claim.address)),
-        Frame::PutRecord { record } => {
-            let record = RecordIn::parse(record).ok()?;
-            Some(Subject::Record(record.address(), record.head().slot as u8))
-        }
-        Frame::Hello(_)
-        | Frame::Held { .. }
-        | Frame::Full { .. }
-        | Frame::Closer { .. }
-        | Frame::Refused { .. }
-        | Frame::Have { .. }
-        | Frame::Push { .. }
-        | Frame::Tombstone(_)
-        | Frame::Revoke(_)
-        | Frame::Forward(_)
-        | Frame::Sync(_)
-        | Frame::Admitted { .. }
-        | Frame::RecordHeld { .. }
-        | Frame::GetRecords { .. }
-        | Frame::Records { .. }
-        | Frame::AskPeers
-        | Frame::Peers(_)
-        | Frame::DirectProof { .. }
-        | Frame::Direct { .. }
-        | Frame::Missing { .. } => None,
+    if let Frame::Deposit { envelope, .. } = frame {
+        return Some(Subject::Envelope(EnvelopeId::of(envelope)));
     }
+    if let Frame::Subscribe { claim, .. } | Frame::Get { claim, .. } = frame {
+        return Some(Subject::Mailbox(claim.address));
+    }
+    let Frame::PutRecord { record } = frame else { return None };
+    let record = RecordIn::parse(record).ok()?;
+    Some(Subject::Record(record.address(), record.head().slot as u8))
 }

@@ -243,8 +243,9 @@ impl Messenger {
             Input::PeerDown(peer) => self.on_peer_down(&mut step, peer)?,
             Input::Frame(peer, frame) => self.on_frame(&mut step, peer, frame)?,
             Input::Unreachable(peer) => self.on_unreachable(&mut step, peer)?,
-            Input::HintReached(hint, peer) => self.on_hint_reached(&step, &hint, peer),
-            Input::HintFailed(hint) => self.on_hint_failed(&step, &hint),
+            Input::HintReached(hint, peer) => self.on_hint_reached(&hint, peer),
+            // The timer asks again; other hints and the region may answer meanwhile.
+            Input::HintFailed(_) => {}
             Input::Custodians(query, region) => self.on_custodians(&mut step, query, region)?,
             Input::Reachable { own, others } => self.on_reachable(&mut step, own, others)?,
             Input::Deadline => self.on_deadline(&mut step)?,
@@ -306,7 +307,7 @@ impl Messenger {
         self.prove_directly(&facts.peer);
         if facts.keeps || facts.peer == self.config.own_peer {
             self.timers.set(step.now.plus(crate::limits::REGIONS_PAUSE_MS), Timer::Regions);
-            self.retry_for_new_custodian(step)?;
+            self.retry_for_new_custodian(step);
         }
         Ok(())
     }
@@ -345,8 +346,8 @@ impl Messenger {
                 Ok(())
             }
             Frame::Push { envelope } => self.on_push(step, peer, &envelope),
-            Frame::Missing { address, ids } => {
-                self.on_missing(step, peer, address, &ids);
+            Frame::Missing { ids, .. } => {
+                self.on_missing(step, peer, &ids);
                 Ok(())
             }
             Frame::RecordHeld { address, slot, seq } => {

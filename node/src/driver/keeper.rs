@@ -8,8 +8,8 @@ use murmesh_protocol::messenger::io::{Deadline, Input as MessengerInput, PeerFac
 use murmesh_protocol::store::StoreError;
 use tokio::sync::mpsc;
 
-use super::Engine;
 use super::peers::UpPeers;
+use super::{Engine, hand_over};
 use crate::clock;
 use crate::links::{Command, SessionNumber, ToKeeper, ToMessenger};
 use crate::perform::{self, Performed};
@@ -157,18 +157,7 @@ impl Engine for KeeperEngine {
     }
 
     async fn hand_over(&mut self) {
-        if self.local.is_empty() {
-            return std::future::pending().await;
-        }
-        match self.messenger.reserve().await {
-            Ok(permit) => {
-                if let Some(message) = self.local.pop_front() {
-                    permit.send(message);
-                }
-            }
-            // Its thread has ended: the node is stopping.
-            Err(_) => self.local.clear(),
-        }
+        hand_over(&mut self.local, &self.messenger).await;
     }
 
     fn give_up(&mut self, work: Work, _: StoreError) {

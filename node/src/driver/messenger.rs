@@ -13,8 +13,8 @@ use murmesh_protocol::store::StoreError;
 use rand::rngs::ChaCha20Rng;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Engine;
 use super::peers::UpPeers;
+use super::{Engine, hand_over};
 use crate::control::{Backlog, EventHub};
 use crate::links::{Answer, Command, SessionNumber, ToKeeper, ToMessenger};
 use crate::perform::{self, Performed};
@@ -298,18 +298,7 @@ impl Engine for MessengerEngine {
     }
 
     async fn hand_over(&mut self) {
-        if self.local.is_empty() {
-            return std::future::pending().await;
-        }
-        match self.keeper.reserve().await {
-            Ok(permit) => {
-                if let Some(message) = self.local.pop_front() {
-                    permit.send(message);
-                }
-            }
-            // Its thread has ended: the node is stopping.
-            Err(_) => self.local.clear(),
-        }
+        hand_over(&mut self.local, &self.keeper).await;
     }
 
     fn give_up(&mut self, work: Work, error: StoreError) {

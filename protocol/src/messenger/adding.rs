@@ -137,7 +137,7 @@ impl Messenger {
         self.ask_custodians(Query::Invite(account), address);
     }
 
-    pub(crate) fn on_hint_reached(&mut self, _step: &Step<'_>, hint: &str, peer: PeerId) {
+    pub(crate) fn on_hint_reached(&mut self, hint: &str, peer: PeerId) {
         let hinted = |contact: &&super::ContactRow| {
             contact.ticket.as_ref().is_some_and(|ticket| ticket.hints.iter().any(|h| h == hint))
         };
@@ -151,10 +151,6 @@ impl Messenger {
                 }
             }
         }
-    }
-
-    pub(crate) fn on_hint_failed(&mut self, _step: &Step<'_>, _hint: &str) {
-        // The timer asks again; other hints and the region may answer meanwhile.
     }
 
     pub(crate) fn ask_for_invite(&mut self, account: &AccountId, custodians: &[PeerId]) {

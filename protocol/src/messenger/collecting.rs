@@ -332,13 +332,7 @@ impl Messenger {
         }
     }
 
-    pub(crate) fn on_missing(
-        &mut self,
-        step: &Step<'_>,
-        peer: PeerId,
-        _address: Address,
-        ids: &[EnvelopeId],
-    ) {
+    pub(crate) fn on_missing(&mut self, step: &Step<'_>, peer: PeerId, ids: &[EnvelopeId]) {
         for id in ids {
             if self.collecting.wanted.get(id).is_some_and(|wanted| wanted.from == peer) {
                 self.on_body_timer(step, *id);

@@ -44,7 +44,6 @@ impl Messenger {
             mailbox: None,
             whereabouts: None,
             told: None,
-            introduced: false,
             preferred: None,
             sessions: 0,
             sent: 0,

@@ -141,8 +141,6 @@ pub(crate) struct ContactRow {
     pub(crate) whereabouts: Option<Whereabouts>,
     /// What they were last told of our whereabouts, and when.
     pub(crate) told: Option<(Vec<String>, Time)>,
-    /// Our introduction is in the outbox or arrived.
-    pub(crate) introduced: bool,
     /// The session to send on.
     pub(crate) preferred: Option<SessionId>,
     pub(crate) sessions: u32,

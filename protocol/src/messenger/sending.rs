@@ -49,7 +49,7 @@ impl Messenger {
     }
 
     /// A new custodian is there: what nobody could keep so far has a chance.
-    pub(crate) fn retry_for_new_custodian(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+    pub(crate) fn retry_for_new_custodian(&mut self, step: &Step<'_>) {
         let waiting: Vec<MessageId> = self
             .outbox
             .entries
@@ -63,7 +63,6 @@ impl Messenger {
                 self.timers.set(step.now.plus(RETRY_MS_MIN / 4), Timer::Entry(id));
             }
         }
-        Ok(())
     }
 
     pub(crate) fn on_entry_timer(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
