@@ -5,6 +5,16 @@
 
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
+/// How often something may be done at the prompting of others: so many at once, and one more after each
+/// `refill_ms`. What comes too early is done later or left out, as said beside each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At once.
+    pub burst: u64,
+    /// Then one in this time.
+    pub refill_ms: u64,
+}
+
 // Frames (SPEC §6)
 
 /// A frame on a peer stream; a longer one ends the stream.
@@ -105,8 +115,8 @@ pub const RESEAL_MS: u64 = 7 * DAY_MS;
 pub const WHEREABOUTS_MS: u64 = 10 * MINUTE_MS;
 /// A DIRECT_PROOF that fits no session: at most this many of a connection are tried.
 pub const PROOFS_PER_PEER_MAX: u32 = 8;
-/// First messages handled per prekey and hour after which more wait in their mailbox.
-pub const FIRST_MESSAGES_PER_HOUR_MAX: u32 = 100;
+/// First messages handled for one prekey: 100, and 100 an hour; more wait in their mailbox.
+pub const FIRST_MESSAGES_RATE: Rate = Rate { burst: 100, refill_ms: HOUR_MS / 100 };
 
 // Account (SPEC §8.5)
 
@@ -154,6 +164,21 @@ pub const RECORDS_MS: u64 = 1_500;
 pub const PUT_MS: u64 = 5 * SECOND_MS;
 /// How long after a change of peers regions are looked up again.
 pub const REGIONS_PAUSE_MS: u64 = 200;
+/// How often peers that come and go make regions be looked up again; one too many waits.
+pub const REGIONS_RATE: Rate = Rate { burst: 8, refill_ms: 10 * SECOND_MS };
+/// How often custodians that come bring the retries of the whole outbox forward; one too many waits.
+pub const NEW_CUSTODIAN_RATE: Rate = Rate { burst: 8, refill_ms: 30 * SECOND_MS };
+/// Retries brought forward are spread over this: not everything at once, and within a second.
+pub const NEW_CUSTODIAN_SPREAD_MS: u64 = 800;
+/// Direct proofs sent to one peer; one too many is left out (the mailbox is used instead).
+pub const PROOFS_RATE: Rate = Rate { burst: 8, refill_ms: 10 * SECOND_MS };
+/// Receipts repeated to one contact because it sent again what was here already, or asked; one too many
+/// waits.
+pub const REPEATED_RECEIPTS_RATE: Rate = Rate { burst: 16, refill_ms: SECOND_MS };
+/// Contacts whose proofs are tried on one peer that several say is theirs: those seen last.
+pub const PROVERS_PER_PEER_MAX: usize = 4;
+/// Outbox entries that look for custodians or deposit at once; others wait for one to finish.
+pub const ROUNDS_MAX: usize = 256;
 /// How long receipts by mailbox wait for more to acknowledge.
 pub const RECEIPT_GATHER_MS: u64 = 300;
 /// Undecryptable messages on one contact's direct stream within a day after which the session is reset.

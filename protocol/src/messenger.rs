@@ -19,6 +19,7 @@ use self::collecting::Collecting;
 use self::direct::Direct;
 use self::io::{Deadline, Input, Output, PeerFacts, PeerFault, QueryId};
 use self::outbox::{Entry, Outbox};
+use self::pace::Pace;
 use self::publishing::Publishing;
 use self::receipts::Owed;
 use self::receiving::FirstMessages;
@@ -35,6 +36,7 @@ use crate::wire::frame::{Frame, Subject};
 
 mod account;
 mod adding;
+mod allowance;
 mod collecting;
 mod commands;
 mod contacts;
@@ -46,6 +48,7 @@ mod invites;
 pub mod io;
 mod names;
 mod outbox;
+mod pace;
 mod publishing;
 mod reading;
 mod receipts;
@@ -56,6 +59,7 @@ mod sealing;
 mod sending;
 mod sessions;
 pub mod store;
+mod story;
 mod timers;
 mod unopened;
 
@@ -104,6 +108,7 @@ pub struct Messenger {
     /// When the last step was.
     latest: Time,
     timers: Timers,
+    pace: Pace,
     outputs: VecDeque<Output>,
 }
 
@@ -205,6 +210,7 @@ impl Messenger {
             next_query: 0,
             latest: now,
             timers: Timers::default(),
+            pace: Pace::default(),
             outputs: VecDeque::new(),
         };
         let mut step = Step { now, store, rng };
@@ -291,9 +297,10 @@ impl Messenger {
         self.timers.next()
     }
 
-    /// What a step leaves to its end: receipts owed to contacts that are online, tombstones of what
+    /// What a step leaves to its end: rounds that others made room for, receipts owed to contacts that are online, tombstones of what
     /// was opened.
     fn finish(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        self.begin_waiting_rounds(step)?;
         self.flush_receipts(step)?;
         self.flush_tombstones();
         Ok(())
@@ -304,10 +311,10 @@ impl Messenger {
             self.on_peer_down(step, facts.peer)?;
         }
         self.peers.insert(facts.peer, facts);
-        self.prove_directly(&facts.peer);
+        self.prove_directly(step, &facts.peer);
         if facts.keeps || facts.peer == self.config.own_peer {
-            self.timers.set(step.now.plus(crate::limits::REGIONS_PAUSE_MS), Timer::Regions);
-            self.retry_for_new_custodian(step);
+            self.pace.regions_changed(step.now, &mut self.timers);
+            self.pace.custodian_came(step.now, &mut self.timers);
         }
         Ok(())
     }
@@ -318,7 +325,7 @@ impl Messenger {
         }
         self.collecting.on_peer_down(&peer);
         self.publishing.on_peer_down(&peer);
-        self.timers.set(step.now.plus(crate::limits::REGIONS_PAUSE_MS), Timer::Regions);
+        self.pace.regions_changed(step.now, &mut self.timers);
         self.rounds_without(step, &peer)?;
         self.on_direct_down(step, &peer)
     }
@@ -418,6 +425,7 @@ impl Messenger {
                 Timer::Session(account) => self.on_session_timer(step, account)?,
                 Timer::Body(id) => self.on_body_timer(step, id),
                 Timer::FarAhead => self.open_far_ahead(step)?,
+                Timer::NewCustodian => self.retry_for_new_custodian(step),
                 Timer::Regions => self.look_up_regions(step),
                 Timer::Poll => self.poll_mailboxes(step),
                 Timer::Publish => self.publish(step)?,

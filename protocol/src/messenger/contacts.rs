@@ -167,7 +167,7 @@ impl Messenger {
             && contact.whereabouts.as_ref().is_none_or(|known| known.valid_until < found.valid_until)
             && contact.whereabouts.as_ref().is_none_or(|known| known.addresses != found.addresses)
         {
-            self.direct.dial_failed_at.remove(&found.peer);
+            self.direct.dial_again(&account);
             contact.whereabouts = Some(found);
             rows::save(step.store, contact)?;
             self.wake(step, &account)?;

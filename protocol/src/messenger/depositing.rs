@@ -1,9 +1,10 @@
 //! Depositing an outbox entry: where to, in rounds, and what comes of the answers (SPEC §8.4).
 
-use super::outbox::{Attempt, Deposit, Owner, note};
+use super::outbox::{Attempt, Deposit, Owner};
 use super::rounds::Round;
 use super::rows::{self, Kind, OutboxRow};
 use super::sending::backoff;
+use super::story::{self, note};
 use super::timers::Timer;
 use super::{Messenger, Query, Step};
 use crate::blind::{contact_address, request_address};
@@ -30,10 +31,21 @@ impl Messenger {
         let Some((address, _, _)) = self.mailbox_of(step, id) else {
             return self.wait(step, id, QueuedReason::NotConnectedYet);
         };
+        let begins = self.outbox.may_begin_round(id);
         if let Some(entry) = self.entry(&id) {
-            entry.attempt = Attempt::Finding;
+            entry.attempt = if begins { Attempt::Finding } else { Attempt::Waiting };
         }
-        self.ask_custodians(Query::Deposit(id), address);
+        if begins {
+            self.ask_custodians(Query::Deposit(id), address);
+        }
+        Ok(())
+    }
+
+    /// At the end of a step: rounds that ended make room for entries that wait.
+    pub(crate) fn begin_waiting_rounds(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        while let Some(id) = self.outbox.next_waiting() {
+            self.find_mailbox(step, id)?;
+        }
         Ok(())
     }
 
@@ -88,7 +100,9 @@ impl Messenger {
         id: MessageId,
         region: &Region,
     ) -> Result<(), StoreError> {
-        let Some((address, day, mask)) = self.mailbox_of(step, id) else { return Ok(()) };
+        let Some((address, day, mask)) = self.mailbox_of(step, id) else {
+            return self.wait(step, id, QueuedReason::NotConnectedYet);
+        };
         let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
         let Some(sealed) = &entry.row.sealed else { return Ok(()) };
         if !matches!(entry.attempt, Attempt::Finding) {
@@ -143,6 +157,7 @@ impl Messenger {
         let standing = deposited.round.standing();
         self.outbox.by_envelope.remove(&deposited.envelope);
         entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
+        note(step.store, &mut entry.row, step.now, "round", None, story::round(standing))?;
         if standing.is_good() || entry.row.state == MessageState::Held {
             let next = after_held(&mut entry.row, step.now);
             entry.next_try = Some(next);
@@ -224,7 +239,7 @@ impl Messenger {
         why: Refusal,
     ) -> Result<(), StoreError> {
         let full = matches!(why, Refusal::MailboxFull | Refusal::Rate);
-        self.on_unable(step, peer, envelope, refusal_name(why), full)
+        self.on_unable(step, peer, envelope, story::refusal(why), full)
     }
 
     fn on_unable(
@@ -283,21 +298,4 @@ fn after_held(row: &mut OutboxRow, now: Time) -> Time {
 
 fn deposit(bytes: &[u8]) -> Frame {
     Frame::Deposit { envelope: bytes.to_vec(), admission: Admission::None }
-}
-
-fn refusal_name(why: Refusal) -> &'static str {
-    match why {
-        Refusal::Malformed => "refused: malformed",
-        Refusal::BadSignature => "refused: bad signature",
-        Refusal::WrongDay => "refused: day",
-        Refusal::BadExpiry => "refused: expiry",
-        Refusal::MailboxFull => "refused: mailbox full",
-        Refusal::Tombstoned => "refused: deleted by its owner",
-        Refusal::Rate => "refused: rate",
-        Refusal::Older => "refused: older",
-        Refusal::TooManySubscriptions => "refused: subscriptions",
-        Refusal::NotACustodian => "refused: keeps no mail",
-        Refusal::Admission => "refused: admission",
-        Refusal::Disk => "refused: disk",
-    }
 }

@@ -5,14 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use super::allowance::Allowance;
 use super::io::PeerFacts;
 use super::receiving::Outcome;
-use super::rows;
+use super::rows::{self, ContactRow};
 use super::sealing::Found;
 use super::{Messenger, Step};
 use crate::control::ContactState;
 use crate::id::{AccountId, PeerId, SessionId};
-use crate::limits::{PROOFS_PER_PEER_MAX, UNDECRYPTABLE_MAX};
+use crate::limits::{
+    DIAL_PAUSE_MS, PROOFS_PER_PEER_MAX, PROOFS_RATE, PROVERS_PER_PEER_MAX, UNDECRYPTABLE_MAX,
+};
 use crate::session;
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Time};
@@ -23,7 +26,10 @@ use crate::wire::frame::Frame;
 pub(crate) struct Direct {
     proven: BTreeMap<PeerId, AccountId>,
     tried: BTreeMap<PeerId, u32>,
-    pub(crate) dial_failed_at: BTreeMap<PeerId, Time>,
+    /// Proofs sent on open streams.
+    proofs: BTreeMap<PeerId, Allowance>,
+    /// Contacts that were not reached where they are said to be.
+    dial_failed_at: BTreeMap<AccountId, Time>,
     /// Undecryptable messages on a contact's proven stream.
     undecryptable: BTreeMap<AccountId, Vec<Time>>,
     /// Contacts a new session is being made with, and what was found so far.
@@ -40,6 +46,16 @@ impl Direct {
     pub(crate) fn peer_of(&self, account: &AccountId) -> Option<PeerId> {
         self.proven.iter().find(|(_, proven)| *proven == account).map(|(peer, _)| *peer)
     }
+
+    /// A dial of this contact failed just now.
+    pub(crate) fn dial_is_paused(&self, account: &AccountId, now: Time) -> bool {
+        self.dial_failed_at.get(account).is_some_and(|at| now.since(*at) < DIAL_PAUSE_MS)
+    }
+
+    /// Something is known that makes another dial worth while.
+    pub(crate) fn dial_again(&mut self, account: &AccountId) {
+        self.dial_failed_at.remove(account);
+    }
 }
 
 impl Messenger {
@@ -48,18 +64,30 @@ impl Messenger {
         self.direct.peer_of(account).is_some()
     }
 
-    /// Proves our device to a peer that is said to be a contact's.
-    pub(crate) fn prove_directly(&mut self, peer: &PeerId) {
+    /// Proves our device to a peer that is said to be a contact's. Several may say so, and only one of
+    /// them is right: whoever was seen last is the most likely.
+    pub(crate) fn prove_directly(&mut self, step: &Step<'_>, peer: &PeerId) {
         let Some(facts) = self.peers.get(peer).copied() else { return };
-        let theirs = self.contacts.values().find(|contact| {
-            contact.state != ContactState::Blocked
-                && contact.whereabouts.as_ref().is_some_and(|whereabouts| whereabouts.peer == *peer)
-        });
-        let Some(id) = theirs.and_then(|contact| contact.preferred) else { return };
-        // With a session that only we have yet the proof could not be checked.
-        if self.sessions.get(&id).is_some_and(|live| !live.session.is_initial()) {
+        let mut theirs: Vec<(Option<Time>, SessionId)> = self
+            .said_to_be_at(peer)
+            .filter_map(|contact| Some((contact.seen_at, contact.preferred?)))
+            // With a session that only we have yet the proof could not be checked.
+            .filter(|(_, id)| self.sessions.get(id).is_some_and(|live| !live.session.is_initial()))
+            .collect();
+        theirs.sort_unstable();
+        if theirs.is_empty() || !self.direct.proofs.entry(*peer).or_default().take(step.now, PROOFS_RATE) {
+            return;
+        }
+        for (_, id) in theirs.into_iter().rev().take(PROVERS_PER_PEER_MAX) {
             self.prove_with(&facts, id);
         }
+    }
+
+    fn said_to_be_at(&self, peer: &PeerId) -> impl Iterator<Item = &ContactRow> {
+        self.contacts.values().filter(move |contact| {
+            contact.state != ContactState::Blocked
+                && contact.whereabouts.as_ref().is_some_and(|whereabouts| whereabouts.peer == *peer)
+        })
     }
 
     fn prove_with(&mut self, facts: &PeerFacts, session: SessionId) {
@@ -85,8 +113,8 @@ impl Messenger {
         if let Some(account) = self.direct.proven.get(&peer).copied() {
             if want {
                 // It could not check what we said before: say it again, and what went with it.
-                self.prove_directly(&peer);
-                self.owe_receipt(step, &account)?;
+                self.prove_directly(step, &peer);
+                self.repeat_receipt(step, &account)?;
             }
             return Ok(());
         }
@@ -98,7 +126,7 @@ impl Messenger {
         }
         let Some((account, session)) = self.whose_proof(&facts, proof) else { return Ok(()) };
         self.direct.proven.insert(peer, account);
-        self.direct.dial_failed_at.remove(&peer);
+        self.direct.dial_again(&account);
         if let Some(contact) = self.contacts.get_mut(&account) {
             contact.seen_at = Some(step.now);
             rows::save(step.store, contact)?;
@@ -130,7 +158,7 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         let Some(account) = self.direct.proven.get(&peer).copied() else {
             // They take us for proven: ask for their proof, if they can be a contact's device at all.
-            self.prove_directly(&peer);
+            self.prove_directly(step, &peer);
             return Ok(());
         };
         let session = session::tag_of(inner).and_then(|tag| self.sessions.by_tag(&tag));
@@ -156,6 +184,7 @@ impl Messenger {
 
     pub(crate) fn on_direct_down(&mut self, step: &mut Step<'_>, peer: &PeerId) -> Result<(), StoreError> {
         self.direct.tried.remove(peer);
+        self.direct.proofs.remove(peer);
         let Some(account) = self.direct.proven.remove(peer) else { return Ok(()) };
         if let Some(contact) = self.contacts.get_mut(&account) {
             contact.seen_at = Some(step.now);
@@ -165,11 +194,12 @@ impl Messenger {
     }
 
     pub(crate) fn on_dial_failed(&mut self, step: &mut Step<'_>, peer: &PeerId) -> Result<(), StoreError> {
-        let theirs = |whereabouts: &super::content::Whereabouts| whereabouts.peer == *peer;
-        let contact = self.contacts.values().find(|c| c.whereabouts.as_ref().is_some_and(theirs));
-        let Some(account) = contact.map(|contact| contact.account) else { return Ok(()) };
-        self.direct.dial_failed_at.insert(*peer, step.now);
-        self.want_whereabouts(step, &account);
-        self.lost_dial(step, &account)
+        let theirs: Vec<AccountId> = self.said_to_be_at(peer).map(|contact| contact.account).collect();
+        for account in theirs {
+            self.direct.dial_failed_at.insert(account, step.now);
+            self.want_whereabouts(step, &account);
+            self.lost_dial(step, &account, peer)?;
+        }
+        Ok(())
     }
 }

@@ -3,14 +3,14 @@
 //! A row lives until its receipt, its expiry or its final refusal. The attempt is in memory only:
 //! after a restart every row starts again. Attempts are made in [`sending`](super::sending).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::rounds::Round;
-use super::rows::{self, Kind, OutboxRow, Record, StepRow};
-use super::store::{MessengerStore, Table};
+use super::rows::{self, Kind, OutboxRow, Record};
+use super::store::MessengerStore;
 use crate::control::{Custodians, MessageState, OutboxEntry};
-use crate::id::{AccountId, EnvelopeId, MessageId, PeerId};
-use crate::limits::STEPS_MAX;
+use crate::id::{AccountId, EnvelopeId, MessageId};
+use crate::limits::ROUNDS_MAX;
 use crate::store::StoreError;
 use crate::time::Time;
 
@@ -20,6 +20,10 @@ pub(crate) struct Outbox {
     pub(crate) entries: BTreeMap<MessageId, Entry>,
     /// Whose envelope a custodian's answer is about.
     pub(crate) by_envelope: BTreeMap<EnvelopeId, Owner>,
+    /// Entries that look for custodians or deposit; some may have ended.
+    rounds: BTreeSet<MessageId>,
+    /// Entries that wait for one of those to end, in order; some may have found another way.
+    waiting: VecDeque<MessageId>,
 }
 
 /// Whom an envelope was deposited for.
@@ -56,6 +60,8 @@ pub(crate) enum Attempt {
     Dialing(Time),
     /// Sent directly; without a receipt by then the mailbox is used too.
     AwaitingReceipt(Time),
+    /// Too many others look for custodians just now ([`ROUNDS_MAX`]).
+    Waiting,
     /// The region of the mailbox is being looked up.
     Finding,
     /// Deposits are under way.
@@ -89,7 +95,11 @@ impl Entry {
     pub(crate) fn stop(&mut self) -> Option<EnvelopeId> {
         match core::mem::replace(&mut self.attempt, Attempt::Idle) {
             Attempt::Depositing(deposit) => Some(deposit.envelope),
-            Attempt::Idle | Attempt::Dialing(_) | Attempt::AwaitingReceipt(_) | Attempt::Finding => None,
+            Attempt::Idle
+            | Attempt::Dialing(_)
+            | Attempt::AwaitingReceipt(_)
+            | Attempt::Waiting
+            | Attempt::Finding => None,
         }
     }
 
@@ -119,7 +129,7 @@ impl Outbox {
     pub(crate) fn restore(store: &mut dyn MessengerStore) -> Result<Outbox, StoreError> {
         let rows = rows::scan::<OutboxRow>(store)?;
         let entries = rows.into_iter().map(|row| (row.id, Entry::new(row))).collect();
-        Ok(Outbox { entries, by_envelope: BTreeMap::new() })
+        Ok(Outbox { entries, ..Outbox::default() })
     }
 
     /// Ids of a contact's entries in the order they were written: introductions first.
@@ -132,6 +142,38 @@ impl Outbox {
             .collect();
         ids.sort_unstable();
         ids.into_iter().map(|(_, _, id)| id).collect()
+    }
+
+    /// Makes room for one more round, or puts the entry at the end of those that wait for it.
+    pub(crate) fn may_begin_round(&mut self, id: MessageId) -> bool {
+        if !self.has_room() {
+            self.waiting.push_back(id);
+            return false;
+        }
+        self.rounds.insert(id);
+        true
+    }
+
+    fn has_room(&mut self) -> bool {
+        if self.rounds.len() < ROUNDS_MAX {
+            return true;
+        }
+        let Outbox { entries, rounds, .. } = self;
+        rounds.retain(|id| {
+            let attempt = entries.get(id).map(|entry| &entry.attempt);
+            attempt.is_some_and(|attempt| matches!(attempt, Attempt::Finding | Attempt::Depositing(_)))
+        });
+        rounds.len() < ROUNDS_MAX
+    }
+
+    /// The next entry that waits for a round and may have one now.
+    pub(crate) fn next_waiting(&mut self) -> Option<MessageId> {
+        if self.waiting.is_empty() || !self.has_room() {
+            return None;
+        }
+        let Outbox { entries, waiting, .. } = self;
+        core::iter::from_fn(|| waiting.pop_front())
+            .find(|id| entries.get(id).is_some_and(|entry| matches!(entry.attempt, Attempt::Waiting)))
     }
 
     /// Messages of a contact that are on their way over the direct stream.
@@ -150,26 +192,4 @@ impl Outbox {
         rows::remove::<OutboxRow>(store, &id.0)?;
         Ok(Some(entry))
     }
-}
-
-/// Writes one step of a message's story; the middle ones are dropped at the bound.
-pub(crate) fn note(
-    store: &mut dyn MessengerStore,
-    row: &mut OutboxRow,
-    now: Time,
-    what: &str,
-    peer: Option<PeerId>,
-    result: impl Into<String>,
-) -> Result<(), StoreError> {
-    if matches!(row.kind, Kind::Introduction) {
-        return Ok(());
-    }
-    let number = row.steps;
-    row.steps += 1;
-    if number >= STEPS_MAX {
-        let dropped = StepRow::key_of(&row.id, number - STEPS_MAX / 2);
-        store.delete(Table::Steps, &dropped)?;
-    }
-    let step = StepRow { id: row.id, number, at: now, what: what.to_owned(), peer, result: result.into() };
-    rows::save(store, &step)
 }

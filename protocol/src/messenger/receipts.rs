@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::allowance::Allowance;
 use super::content::{Part, Receipt};
 use super::outbox::Owner;
 use super::rounds::Round;
@@ -16,6 +17,7 @@ use crate::control::{MessageState, Path};
 use crate::id::{AccountId, EnvelopeId, MessageId, PeerId};
 use crate::limits::{
     LIFE_MS, MAILBOX_RECEIPT_MS, RECEIPT_GATHER_MS, RECEIPT_RANGES_MAX, RECEIVED_RANGES_MAX,
+    REPEATED_RECEIPTS_RATE,
 };
 use crate::placement::Region;
 use crate::store::StoreError;
@@ -27,6 +29,8 @@ use crate::wire::frame::{Admission, Frame};
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
     by_contact: BTreeMap<AccountId, State>,
+    /// Receipts repeated to contacts because they asked.
+    repeated: BTreeMap<AccountId, Allowance>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +107,24 @@ impl Messenger {
             rows::save(step.store, contact)?;
         }
         self.unflushed.insert(*account);
+        Ok(())
+    }
+
+    /// A contact shows that it has not got our receipt. However often it does, it gets a few a second.
+    pub(crate) fn repeat_receipt(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        if self.owed.repeated.entry(*account).or_default().take(step.now, REPEATED_RECEIPTS_RATE) {
+            return self.owe_receipt(step, account);
+        }
+        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
+        if !contact.receipt_owed {
+            contact.receipt_owed = true;
+            rows::save(step.store, contact)?;
+        }
+        self.schedule_receipt(step, *account);
         Ok(())
     }
 

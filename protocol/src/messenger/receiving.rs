@@ -3,6 +3,9 @@
 //! A sealed message comes over a stream or in an envelope; from here on the way makes no difference
 //! but to what is shown of it. One step: session state, opened tag, message row and notice.
 
+use std::collections::BTreeMap;
+
+use super::allowance::Allowance;
 use super::content::{Content, ContentV1, Introduction, Part, Text};
 use super::rows::{self, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
 use super::sessions::Live;
@@ -10,10 +13,10 @@ use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::keys::PrekeyPair;
-use crate::limits::{CONTACTS_MAX, FIRST_MESSAGES_PER_HOUR_MAX, GRACE_MS, RUNS_PER_CONTACT_MAX};
+use crate::limits::{CONTACTS_MAX, FIRST_MESSAGES_RATE, GRACE_MS, RUNS_PER_CONTACT_MAX};
 use crate::session::{self, Accepted, FirstHeader, Opened, WideTable};
 use crate::store::StoreError;
-use crate::time::HOUR_MS;
+use crate::time::Time;
 use crate::wire::manifest::ManifestIn;
 
 /// What became of a sealed message.
@@ -104,7 +107,7 @@ impl Messenger {
 
     fn is_duplicate(&mut self, step: &mut Step<'_>, replay_key: &[u8; 16]) -> Result<bool, StoreError> {
         let Some(opened) = rows::load::<OpenedRow>(step.store, replay_key)? else { return Ok(false) };
-        self.owe_receipt(step, &opened.account)?;
+        self.repeat_receipt(step, &opened.account)?;
         Ok(true)
     }
 
@@ -254,7 +257,7 @@ impl Messenger {
         let peer = told.whereabouts.peer;
         contact.whereabouts = Some(told.whereabouts);
         rows::save(step.store, contact)?;
-        self.prove_directly(&peer);
+        self.prove_directly(step, &peer);
         Ok(())
     }
 
@@ -319,28 +322,23 @@ fn take_place(received: &mut Vec<ReceivedRun>, place: super::content::Place) -> 
     run.and_then(|run| run.insert(place.seq)).unwrap_or(0)
 }
 
-/// First messages handled per prekey and hour: each costs a decapsulation (SPEC §5.7).
+/// First messages handled per prekey: each costs a decapsulation (SPEC §5.7).
 #[derive(Debug, Default)]
 pub(crate) struct FirstMessages {
-    by_hint: std::collections::BTreeMap<[u8; 8], (crate::time::Time, u32)>,
+    by_hint: BTreeMap<[u8; 8], Allowance>,
 }
 
 impl FirstMessages {
     /// Hints are only of prekeys that exist, so their number is ours.
-    fn allow(&mut self, now: crate::time::Time, hint: &[u8; 8]) -> bool {
-        let (since, count) = self.by_hint.entry(*hint).or_insert((now, 0));
-        if now.since(*since) >= HOUR_MS {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        *count <= FIRST_MESSAGES_PER_HOUR_MAX
+    fn allow(&mut self, now: Time, hint: &[u8; 8]) -> bool {
+        self.by_hint.entry(*hint).or_default().take(now, FIRST_MESSAGES_RATE)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Time;
+    use crate::time::HOUR_MS;
 
     #[test]
     fn first_messages_are_limited_per_prekey_and_hour() {

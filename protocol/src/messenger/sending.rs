@@ -3,15 +3,17 @@
 
 use super::content::{Part, Text};
 use super::io::Output;
-use super::outbox::{Attempt, Entry, note};
+use super::outbox::{Attempt, Entry};
 use super::rows::{self, Kind, MessageRow, OutboxRow, SealedRow};
 use super::sealing::Sealing;
+use super::story::{self, note};
 use super::timers::Timer;
 use super::{Messenger, Step};
 use crate::control::{EventBody, MessageState, Path, QueuedReason};
 use crate::id::{AccountId, MessageId, PeerId};
 use crate::limits::{
-    DIAL_PAUSE_MS, DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, RETRY_MS_MAX, RETRY_MS_MIN,
+    DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, NEW_CUSTODIAN_SPREAD_MS, RETRY_MS_MAX,
+    RETRY_MS_MIN,
 };
 use crate::store::StoreError;
 use crate::wire::frame::Frame;
@@ -48,19 +50,18 @@ impl Messenger {
         Ok(())
     }
 
-    /// A new custodian is there: what nobody could keep so far has a chance.
-    pub(crate) fn retry_for_new_custodian(&mut self, step: &Step<'_>) {
-        let waiting: Vec<MessageId> = self
-            .outbox
-            .entries
-            .values()
-            .filter(|e| e.row.state == MessageState::Queued && matches!(e.attempt, Attempt::Idle))
-            .map(|e| e.row.id)
-            .collect();
-        for id in waiting {
-            if let Some(entry) = self.entry(&id) {
-                entry.next_try = Some(step.now.plus(RETRY_MS_MIN / 4));
-                self.timers.set(step.now.plus(RETRY_MS_MIN / 4), Timer::Entry(id));
+    /// A new custodian is there: what nobody could keep so far has a chance, within a second but not
+    /// all at once.
+    pub(crate) fn retry_for_new_custodian(&mut self, step: &mut Step<'_>) {
+        let soon = step.now.plus(NEW_CUSTODIAN_SPREAD_MS);
+        for entry in self.outbox.entries.values_mut() {
+            let waits = entry.row.state == MessageState::Queued
+                && matches!(entry.attempt, Attempt::Idle)
+                && entry.next_try.is_some_and(|at| at > soon);
+            if waits {
+                let at = step.now.plus(step.rng.next_u64() % NEW_CUSTODIAN_SPREAD_MS);
+                entry.next_try = Some(at);
+                self.timers.set(at, Timer::Entry(entry.row.id));
             }
         }
     }
@@ -82,11 +83,15 @@ impl Messenger {
             Attempt::Idle if entry.next_try.is_some_and(|at| at > step.now) => Ok(()),
             Attempt::Idle => self.begin(step, id),
             Attempt::Dialing(until) | Attempt::AwaitingReceipt(until) if *until <= step.now => {
+                note(step.store, &mut entry.row, step.now, "direct", None, "no answer yet: the mailbox too")?;
+                rows::save(step.store, &entry.row)?;
                 self.find_mailbox(step, id)
             }
             Attempt::Dialing(_) if online => self.begin(step, id),
+            // It waits for room on the direct stream: there may be some now.
+            Attempt::AwaitingReceipt(_) if online && entry.direct_at.is_none() => self.begin(step, id),
             Attempt::Depositing(_) => self.advance_round(step, id),
-            Attempt::Dialing(_) | Attempt::AwaitingReceipt(_) | Attempt::Finding => Ok(()),
+            Attempt::Dialing(_) | Attempt::AwaitingReceipt(_) | Attempt::Waiting | Attempt::Finding => Ok(()),
         }
     }
 
@@ -101,12 +106,14 @@ impl Messenger {
         }
         if !first && let Some((peer, addresses)) = self.worth_dialing(step, &to) {
             let until = step.now.plus(DIRECT_HEAD_START_MS);
-            if let Some(entry) = self.entry(&id) {
+            if let Some(entry) = self.outbox.entries.get_mut(&id) {
                 entry.attempt = Attempt::Dialing(until);
+                note(step.store, &mut entry.row, step.now, "dial", Some(peer), "began")?;
+                rows::save(step.store, &entry.row)?;
             }
             self.timers.set(until, Timer::Entry(id));
             if self.peers.contains_key(&peer) {
-                self.prove_directly(&peer);
+                self.prove_directly(step, &peer);
             } else {
                 self.outputs.push_back(Output::Connect(peer, addresses));
             }
@@ -118,8 +125,7 @@ impl Messenger {
     /// Whether to try the direct way first: an address is known, and no dial failed just now.
     fn worth_dialing(&self, step: &Step<'_>, to: &AccountId) -> Option<(PeerId, Vec<String>)> {
         let whereabouts = self.contacts.get(to)?.whereabouts.as_ref()?;
-        let failed = self.direct.dial_failed_at.get(&whereabouts.peer);
-        let paused = failed.is_some_and(|at| step.now.since(*at) < DIAL_PAUSE_MS);
+        let paused = self.direct.dial_is_paused(to, step.now);
         (!paused).then(|| (whereabouts.peer, whereabouts.addresses.clone()))
     }
 
@@ -181,6 +187,7 @@ impl Messenger {
         let pause = backoff(entry.row.attempts, step);
         entry.next_try = Some(step.now.plus(pause));
         self.timers.set(step.now.plus(pause), Timer::Entry(id));
+        note(step.store, &mut entry.row, step.now, "wait", None, story::waiting(reason))?;
         self.set_reason(step, id, reason)
     }
 
@@ -204,16 +211,20 @@ impl Messenger {
         to: &AccountId,
     ) -> Result<(), StoreError> {
         let window_full = self.outbox.on_direct_way(to) >= DIRECT_WINDOW;
+        let until = step.now.plus(DIRECT_RECEIPT_MS);
         let Some(peer) = self.direct.peer_of(to) else { return Ok(()) };
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         if entry.direct_at.is_none() && window_full {
-            // A receipt opens the window and wakes the contact's entries.
+            // A receipt opens the window and wakes the contact's entries. Until none comes.
+            if matches!(entry.attempt, Attempt::Idle | Attempt::Dialing(_)) {
+                entry.attempt = Attempt::AwaitingReceipt(until);
+                self.timers.set(until, Timer::Entry(id));
+            }
             return Ok(());
         }
         let Some(sealed) = &entry.row.sealed else { return Ok(()) };
         let frame = Frame::Direct { inner: sealed.inner.clone() };
         entry.direct_at = Some(step.now);
-        let until = step.now.plus(DIRECT_RECEIPT_MS);
         if !matches!(entry.attempt, Attempt::Depositing(_) | Attempt::Finding) {
             entry.attempt = Attempt::AwaitingReceipt(until);
         }
@@ -263,10 +274,18 @@ impl Messenger {
     }
 
     /// A dial of a contact's peer failed: its mailbox, now.
-    pub(crate) fn lost_dial(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+    pub(crate) fn lost_dial(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        peer: &PeerId,
+    ) -> Result<(), StoreError> {
         for id in self.outbox.of(account) {
-            let dialing = self.entry(&id).is_some_and(|e| matches!(e.attempt, Attempt::Dialing(_)));
-            if dialing {
+            if let Some(entry) = self.outbox.entries.get_mut(&id)
+                && matches!(entry.attempt, Attempt::Dialing(_))
+            {
+                note(step.store, &mut entry.row, step.now, "dial", Some(*peer), "no answer")?;
+                rows::save(step.store, &entry.row)?;
                 self.find_mailbox(step, id)?;
             }
         }
@@ -284,16 +303,8 @@ impl Messenger {
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         entry.row.state = state;
         entry.row.reason = None;
-        let word = match state {
-            MessageState::Delivered => "receipt",
-            MessageState::Expired => "expired",
-            MessageState::Queued
-            | MessageState::Held
-            | MessageState::Read
-            | MessageState::Refused
-            | MessageState::Failed => "failed",
-        };
-        note(step.store, &mut entry.row, step.now, word, None, "ended")?;
+        let (word, result) = story::ending(state, path);
+        note(step.store, &mut entry.row, step.now, word, None, result)?;
         self.set_message(step, id, |message| {
             message.state = state;
             message.path = path;

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Body(EnvelopeId),
     /// Messages that could not be opened may be far ahead in their session.
     FarAhead,
+    /// A custodian has come: what waits for one is retried.
+    NewCustodian,
     /// Regions may have changed: look them up again.
     Regions,
     /// Poll every region member.
@@ -41,6 +43,7 @@ impl Timer {
             Timer::Session(_) => "session: a bundle is awaited",
             Timer::Body(_) => "collecting: a body is awaited",
             Timer::FarAhead => "collecting: try what could not be opened",
+            Timer::NewCustodian => "outbox: a custodian has come",
             Timer::Regions => "collecting: regions may have changed",
             Timer::Poll => "collecting: poll",
             Timer::Publish => "directory: publish records",

@@ -314,3 +314,31 @@ fn a_session_is_on_disk_as_far_as_it_has_opened() {
     world.run(5 * SECOND_MS);
     assert_eq!(world.texts_from(1, "p0").len(), 101, "at once, not by a search far ahead");
 }
+
+/// "Every attempt, hop and custodian", and how it ended.
+#[test]
+fn a_story_tells_every_attempt_and_its_end() {
+    let mut world = connected(48, 4);
+    let whats = |world: &mut World, id: &str| -> Vec<String> {
+        why(world, 0, id).steps.into_iter().map(|step| format!("{} {}", step.what, step.result)).collect()
+    };
+    // Everybody is gone: dialed, waited, nobody keeps it.
+    (1..6).for_each(|i| world.stop(i));
+    let id = world.say(0, "p1", "hello").id;
+    world.run(20 * SECOND_MS);
+    let alone = whats(&mut world, &id);
+    for step in ["queued", "sealed", "dial began", "dial no answer", "round 0 of 0 custodians"] {
+        assert!(alone.iter().any(|told| told.starts_with(step)), "no {step}: {alone:#?}");
+    }
+    // Custodians come, then p1.
+    (2..6).for_each(|i| world.start(i));
+    assert!(world.wait_state(0, &id, MessageState::Held, 20 * SECOND_MS));
+    world.run(20 * SECOND_MS);
+    world.start(1);
+    assert!(world.wait_state(0, &id, MessageState::Delivered, 20 * SECOND_MS));
+    let all = whats(&mut world, &id);
+    for step in ["deposit sent", "held", "round 4 of 4 custodians"] {
+        assert!(all.iter().any(|told| told.starts_with(step)), "no {step}: {all:#?}");
+    }
+    assert!(all.last().is_some_and(|told| told.starts_with("delivered ")), "{all:#?}");
+}

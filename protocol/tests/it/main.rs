@@ -14,6 +14,7 @@ mod chaos;
 mod custody;
 mod delivery;
 mod offline_delivery;
+mod paced;
 mod purity;
 mod session_chaos;
 mod session_forgery;

@@ -58,6 +58,10 @@ pub(crate) struct Node {
     sweep: Time,
     /// Its database is an older copy: told to the Messenger at the next start.
     pub(crate) rolled_back: bool,
+    /// The peer it says it lives at, from the next start on, when it lies.
+    pub(crate) poses_as: Option<PeerId>,
+    /// Questions it asked the routing layer.
+    pub(crate) lookups: u64,
 }
 
 /// What is under way.
@@ -135,6 +139,8 @@ impl World {
                 far_ahead_passes: 0,
                 sweep: Time(0),
                 rolled_back: false,
+                poses_as: None,
+                lookups: 0,
             });
         }
         for i in 0..accounts + custodians {
@@ -169,8 +175,10 @@ impl World {
         let config = keeper::Config { own_peer: node.peer, held_bytes_max: 64 << 20 };
         node.keeper = Some(node.custody.transaction(|tx| Keeper::restore(config, now, tx)).unwrap());
         if node.account {
-            let config =
-                messenger::Config { own_peer: node.peer, rolled_back: std::mem::take(&mut node.rolled_back) };
+            let config = messenger::Config {
+                own_peer: node.poses_as.unwrap_or(node.peer),
+                rolled_back: std::mem::take(&mut node.rolled_back),
+            };
             let (private, rng) = (&mut node.private, &mut node.rng);
             node.messenger =
                 Some(private.transaction(|tx| Messenger::restore(config, now, tx, rng)).unwrap());
@@ -247,6 +255,15 @@ impl World {
     /// Hands a node's Messenger a frame, as if a peer had sent it.
     pub(crate) fn frame(&mut self, to: usize, from: PeerId, frame: Frame) {
         self.messenger_step(to, Input::Frame(from, frame));
+    }
+
+    /// A peer that says it keeps mail comes and goes again at once, as a node sees it.
+    pub(crate) fn flap(&mut self, node: usize, peer: PeerId) {
+        let (their_challenge, our_challenge) = ([1; 32], [2; 32]);
+        let facts =
+            PeerFacts { peer, role: Role::Full, keeps: true, their_challenge, our_challenge, prefix: None };
+        self.messenger_step(node, Input::PeerUp(facts));
+        self.messenger_step(node, Input::PeerDown(peer));
     }
 
     /// Its nearest custodian hands a node an envelope for each of its mailboxes that nobody can open.
@@ -361,6 +378,7 @@ impl World {
                 self.push(20, What::Messenger { to: i, life, input });
             }
             Output::FindCustodians(query, address) => {
+                self.nodes[i].lookups += 1;
                 let candidates: Vec<Candidate> = self
                     .nodes
                     .iter()
