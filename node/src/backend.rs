@@ -83,6 +83,7 @@ impl NodeBackend {
         status.peers = PeerCounts { connected: count(network.connected), known: count(network.known) };
         status.custody =
             CustodyStatus { envelopes: totals.envelopes, records: totals.records, bytes: totals.bytes };
+        reasons.append(&mut status.health.reasons);
         status.health = Health { ok: reasons.is_empty(), reasons };
         status.started_at = self.started.into();
         status.custodians_known = count(network.custodians_known);

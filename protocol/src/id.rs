@@ -6,6 +6,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+use bech32::primitives::decode::CheckedHrpstring;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -180,9 +181,11 @@ impl FromStr for AccountId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<AccountId, IdError> {
-        let (hrp, bytes) = bech32::decode(text).map_err(|_| IdError::Account)?;
+        // Not `bech32::decode`: that takes the older checksum too, so one account had two texts.
+        let checked = CheckedHrpstring::new::<bech32::Bech32m>(text).map_err(|_| IdError::Account)?;
+        let bytes: Vec<u8> = checked.byte_iter().collect();
         let key = bytes.try_into().map_err(|_| IdError::Account)?;
-        if hrp == ACCOUNT_HRP { Ok(AccountId(key)) } else { Err(IdError::Account) }
+        if checked.hrp() == ACCOUNT_HRP { Ok(AccountId(key)) } else { Err(IdError::Account) }
     }
 }
 
@@ -234,6 +237,8 @@ mod tests {
         assert_eq!(text.parse(), Ok(account));
         let changed = format!("{}q", text.get(..text.len() - 1).unwrap());
         assert_eq!(changed.parse::<AccountId>(), Err(IdError::Account));
+        let older = bech32::encode::<bech32::Bech32>(ACCOUNT_HRP, &[7; 32]).unwrap();
+        assert_eq!(older.parse::<AccountId>(), Err(IdError::Account), "one text an account");
         let peer = PeerId([9; 32]);
         assert!(peer.to_string().starts_with("12D3KooW"));
         assert_eq!(peer.to_string().parse(), Ok(peer));

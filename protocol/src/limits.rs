@@ -150,6 +150,9 @@ pub const RECEIPT_RANGES_MAX: usize = 32;
 pub const PUBLISH_DAYS_AHEAD: u32 = 7;
 /// How long a new prekey bundle is valid.
 pub const BUNDLE_MS: u64 = 8 * DAY_MS;
+/// A bundle that is older by more than this than the newest one seen of its device is refused: a new one
+/// is made every day, by an hourly look.
+pub const BUNDLE_OLDER_MS: u64 = DAY_MS + 2 * HOUR_MS;
 /// How long after its `not_after` a private prekey is kept.
 pub const PREKEY_GRACE_MS: u64 = 31 * DAY_MS;
 /// How long a deferred `contact.add` waits for the invite record before it answers `requested`.
@@ -160,7 +163,8 @@ pub const MANIFEST_MS: u64 = 90 * DAY_MS;
 pub const UNOPENED_MAX: usize = 2_048;
 /// How long the answers of several peers to one question about records are awaited.
 pub const RECORDS_MS: u64 = 1_500;
-/// A record not acknowledged for this long is put again.
+/// A record not acknowledged for this long is put again; doubled each time, up to `RETRY_MS_MAX`. A refused
+/// one waits for that long at once.
 pub const PUT_MS: u64 = 5 * SECOND_MS;
 /// How long after a change of peers regions are looked up again.
 pub const REGIONS_PAUSE_MS: u64 = 200;

@@ -101,6 +101,8 @@ pub struct Messenger {
     /// Contacts whose receipts this step has to see to at its end.
     unflushed: BTreeSet<AccountId>,
     first_messages: FirstMessages,
+    /// Contacts whose last message told of a manifest, theirs or ours, that is not the one known here.
+    contradicting: BTreeSet<AccountId>,
     /// Whereabouts records that were asked for: when, and at which address.
     whereabouts_asked: BTreeMap<AccountId, (Time, Address)>,
     queries: BTreeMap<QueryId, Query>,
@@ -205,6 +207,7 @@ impl Messenger {
             owed: Owed::default(),
             unflushed: BTreeSet::new(),
             first_messages: FirstMessages::default(),
+            contradicting: BTreeSet::new(),
             whereabouts_asked: BTreeMap::new(),
             queries: BTreeMap::new(),
             next_query: 0,
@@ -347,7 +350,11 @@ impl Messenger {
             Frame::Refused { subject: Subject::Envelope(envelope), why, .. } => {
                 self.on_refused(step, peer, envelope, why)
             }
-            Frame::Refused { subject: Subject::Record(..) | Subject::Mailbox(_), .. } => Ok(()),
+            Frame::Refused { subject: Subject::Record(address, slot), .. } => {
+                self.publishing.on_record_refused(step.now, &peer, address, slot);
+                Ok(())
+            }
+            Frame::Refused { subject: Subject::Mailbox(_), .. } => Ok(()),
             Frame::Have { address, ids, cursor, more, holder } => {
                 self.on_have(step, peer, address, ids, cursor, more, holder);
                 Ok(())

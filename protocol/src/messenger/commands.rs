@@ -71,6 +71,8 @@ impl Messenger {
             u64::try_from(texts.filter(|entry| entry.row.state == state).count()).unwrap_or(u64::MAX)
         };
         let outbox = OutboxStatus { queued: count(MessageState::Queued), held: count(MessageState::Held) };
+        let contradicted = !self.contradicting.is_empty();
+        let reasons = contradicted.then(|| "account-keys-contradict".to_owned()).into_iter().collect();
         StatusReply {
             state: "running".to_owned(),
             pid: 0,
@@ -80,7 +82,7 @@ impl Messenger {
             peers: PeerCounts { connected: 0, known: 0 },
             outbox,
             custody: CustodyStatus { envelopes: 0, records: 0, bytes: 0 },
-            health: Health { ok: true, reasons: Vec::new() },
+            health: Health { ok: !contradicted, reasons },
             account: Some(self.id_reply()),
             contacts: u64::try_from(self.contacts.len()).unwrap_or(u64::MAX),
             unread: self.contacts.values().map(|contact| contact.unread).sum(),

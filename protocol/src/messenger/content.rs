@@ -37,6 +37,20 @@ pub(crate) struct ManifestMark {
     pub(crate) hash: [u8; 8],
 }
 
+impl ContentV1 {
+    /// Whether what the sender says of both accounts' manifests fits what is known here: `theirs` as it is
+    /// pinned, `ours` as it is. An older version is no contradiction: it may have been long on its way.
+    pub(crate) fn fits(&self, theirs: &ManifestMark, ours: &ManifestMark) -> bool {
+        let contradicts = |told: &ManifestMark, known: &ManifestMark| {
+            told.version != 0 && told.version == known.version && told.hash != known.hash
+        };
+        // Nobody but us can have made a newer one of ours.
+        !contradicts(&self.mine, theirs)
+            && !contradicts(&self.yours, ours)
+            && self.yours.version <= ours.version
+    }
+}
+
 /// One thing said. The order of the variants is the format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Part {
@@ -172,6 +186,21 @@ mod tests {
         let covered: Vec<u64> = (1..=10).filter(|seq| receipt.covers(&Place { run: 7, seq: *seq })).collect();
         assert_eq!(covered, [1, 2, 3, 5, 6, 9]);
         assert!(!receipt.covers(&Place { run: 8, seq: 1 }));
+    }
+
+    #[test]
+    fn marks_that_contradict_what_is_known_are_noticed() {
+        let mark = |version, fill| ManifestMark { version, hash: [fill; 8] };
+        let fits = |mine, yours| {
+            let content = ContentV1 { knows_you: true, mine, yours, parts: vec![] };
+            content.fits(&mark(5, 5), &mark(7, 7))
+        };
+        assert!(fits(mark(5, 5), mark(7, 7)));
+        assert!(fits(mark(4, 4), mark(6, 6)), "older ones were long on their way");
+        assert!(fits(mark(6, 6), ManifestMark::default()), "they renewed theirs, and never saw ours");
+        assert!(!fits(mark(5, 6), mark(7, 7)), "another one of theirs of the same version");
+        assert!(!fits(mark(5, 5), mark(7, 8)), "another one of ours of the same version");
+        assert!(!fits(mark(5, 5), mark(8, 8)), "one of ours that we never made");
     }
 
     proptest::proptest! {

@@ -14,7 +14,7 @@ use crate::keys::PrekeyPair;
 use crate::limits::{GRACE_MS, INVITE_MS, INVITE_USES_MAX, INVITES_MAX, LIFE_MS_MAX, PREKEY_GRACE_MS};
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Day, MINUTE_MS, Time};
-use crate::wire::bundle::{Bundle, BundleTimes};
+use crate::wire::bundle::{Bundle, BundleIn, BundleTimes};
 use crate::wire::record::Slot;
 use crate::wire::ticket::{Hint, TICKET_HINTS_MAX, Ticket};
 
@@ -71,7 +71,12 @@ impl Messenger {
         invite: bool,
     ) -> Result<Bundle, StoreError> {
         let pair = PrekeyPair::generate(step.rng);
-        let times = BundleTimes { seq: step.now.0, not_before: step.now, not_after };
+        // Contacts refuse one that is much older than the newest they have seen: never lower than before,
+        // whatever the clock did.
+        let rows = rows::scan::<PrekeyRow>(step.store)?;
+        let before = rows.iter().filter_map(|row| BundleIn::parse(&row.bundle).ok()).map(|b| b.seq()).max();
+        let seq = before.map_or(0, |seq| seq.saturating_add(1)).max(step.now.0);
+        let times = BundleTimes { seq, not_before: step.now, not_after };
         let bundle = Bundle::sign(&self.me.device, self.me.id(), &pair, times);
         let row = PrekeyRow {
             hint: bundle.hint(),

@@ -14,7 +14,7 @@ use super::timers::Timer;
 use super::{Messenger, Query, Step};
 use crate::blind::{AddressSigner, BlindedSigner};
 use crate::id::{AccountId, Address, InviteToken, PeerId};
-use crate::limits::{BUNDLE_MS, PUBLISH_DAYS_AHEAD, PUT_MS, REPLICAS};
+use crate::limits::{BUNDLE_MS, GRACE_MS, PUBLISH_DAYS_AHEAD, PUT_MS, REPLICAS, RETRY_MS_MAX};
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Day, Time};
 use crate::wire::codec;
@@ -85,7 +85,14 @@ struct Published {
     expires: Time,
     bytes: Vec<u8>,
     synced: BTreeSet<PeerId>,
-    put_at: BTreeMap<PeerId, Time>,
+    put: BTreeMap<PeerId, Put>,
+}
+
+/// A record put to a custodian that has not said that it is synced.
+#[derive(Clone, Copy, Debug)]
+struct Put {
+    times: u32,
+    again_at: Time,
 }
 
 impl core::fmt::Debug for Published {
@@ -98,16 +105,24 @@ impl Publishing {
     pub(crate) fn on_record_held(&mut self, peer: PeerId, address: Address, slot: u8, seq: u64) {
         if let Some(record) = self.records.get_mut(&(address, slot))
             && record.seq == seq
-            && record.put_at.remove(&peer).is_some()
+            && record.put.remove(&peer).is_some()
         {
             record.synced.insert(peer);
+        }
+    }
+
+    /// A custodian does not take it: it is asked again as rarely as possible.
+    pub(crate) fn on_record_refused(&mut self, now: Time, peer: &PeerId, address: Address, slot: u8) {
+        let put = self.records.get_mut(&(address, slot)).and_then(|record| record.put.get_mut(peer));
+        if let Some(put) = put {
+            put.again_at = now.plus(RETRY_MS_MAX);
         }
     }
 
     /// What was put over a connection that ended may not have arrived.
     pub(crate) fn on_peer_down(&mut self, peer: &PeerId) {
         self.records.values_mut().for_each(|record| {
-            record.put_at.remove(peer);
+            record.put.remove(peer);
         });
     }
 }
@@ -116,7 +131,9 @@ impl Messenger {
     /// Reads the records of earlier runs: called once a day and at start.
     pub(crate) fn load_records(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         for row in rows::scan::<RecordRow>(step.store)? {
-            if row.expires < step.now {
+            // What a clock that was ahead numbered, custodians have refused: it must not be a predecessor.
+            let refused = row.seq > step.now.plus(GRACE_MS).0;
+            if row.expires < step.now || refused {
                 rows::remove::<RecordRow>(step.store, &row.key())?;
                 self.publishing.records.remove(&(row.address, row.slot));
             } else {
@@ -125,7 +142,7 @@ impl Messenger {
                     expires: row.expires,
                     bytes: row.bytes,
                     synced: BTreeSet::new(),
-                    put_at: BTreeMap::new(),
+                    put: BTreeMap::new(),
                 });
             }
         }
@@ -179,7 +196,9 @@ impl Messenger {
     /// The public bundle: a new one every day.
     fn current_bundle(&mut self, step: &mut Step<'_>) -> Result<Vec<u8>, StoreError> {
         let rows = rows::scan::<PrekeyRow>(step.store)?;
-        let newest = rows.into_iter().filter(|row| !row.invite).max_by_key(|row| row.made_at);
+        // One made by a clock that was ahead is valid for nobody yet.
+        let usable = rows.into_iter().filter(|row| !row.invite && row.made_at <= step.now);
+        let newest = usable.max_by_key(|row| row.made_at);
         match newest {
             Some(row) if step.now.since(row.made_at) < DAY_MS => Ok(row.bundle),
             Some(_) | None => {
@@ -217,13 +236,8 @@ impl Messenger {
             content: hash,
         };
         rows::save(step.store, &row)?;
-        let published = Published {
-            seq,
-            expires: place.expires,
-            bytes,
-            synced: BTreeSet::new(),
-            put_at: BTreeMap::new(),
-        };
+        let published =
+            Published { seq, expires: place.expires, bytes, synced: BTreeSet::new(), put: BTreeMap::new() };
         self.publishing.records.insert((address, slot), published);
         self.timers.set(step.now, Timer::Publish);
         Ok(())
@@ -250,24 +264,27 @@ impl Messenger {
         let others = custodians.iter().copied().filter(|peer| *peer != own).take(REPLICAS);
         let targets: Vec<PeerId> =
             core::iter::once(own).chain(others).filter(|peer| self.peers.contains_key(peer)).collect();
-        let mut again = false;
+        let mut again: Option<Time> = None;
         for ((_, slot), record) in self.publishing.records.range_mut((*address, 0)..=(*address, u8::MAX)) {
             // Anybody who knows the account can ask for these: outside of its region the own Keeper
             // would tell them whose it is.
             let public = [Slot::Manifest as u8, Slot::Bundle as u8].contains(slot);
             for peer in targets.iter().filter(|peer| **peer != own || in_region || !public) {
-                let waiting = record.put_at.get(peer).is_some_and(|at| step.now.since(*at) < PUT_MS);
-                if record.synced.contains(peer) || waiting {
+                let before = record.put.get(peer).copied();
+                if record.synced.contains(peer) || before.is_some_and(|put| put.again_at > step.now) {
                     continue;
                 }
-                record.put_at.insert(*peer, step.now);
-                again = true;
+                let times = before.map_or(0, |put| put.times.saturating_add(1));
+                let pause = PUT_MS.checked_shl(times).unwrap_or(RETRY_MS_MAX).min(RETRY_MS_MAX);
+                let again_at = step.now.plus(pause);
+                record.put.insert(*peer, Put { times, again_at });
+                again = Some(again.map_or(again_at, |at| at.min(again_at)));
                 let frame = Frame::PutRecord { record: record.bytes.clone() };
                 self.outputs.push_back(super::Output::Send(*peer, frame));
             }
         }
-        if again {
-            self.timers.set(step.now.plus(PUT_MS), Timer::Publish);
+        if let Some(at) = again {
+            self.timers.set(at, Timer::Publish);
         }
     }
 }

@@ -196,6 +196,12 @@ impl Messenger {
         kept_by: KeptBy,
     ) -> Result<(), StoreError> {
         let path = if kept_by.is_some() { Path::Mailbox } else { Path::Direct };
+        let theirs = self.contacts.get(account).map(|contact| contact.manifest_mark).unwrap_or_default();
+        if content.fits(&theirs, &self.me.mark()) {
+            self.contradicting.remove(account);
+        } else {
+            self.contradicting.insert(*account);
+        }
         if let Some(contact) = self.contacts.get_mut(account) {
             contact.seen_at = contact.seen_at.max(Some(step.now).filter(|_| kept_by.is_none()));
         }

@@ -10,7 +10,7 @@ use super::{Messenger, Query, Step};
 use crate::blind::request_address;
 use crate::control::{ContactState, QueuedReason};
 use crate::id::{AccountId, Address, PeerId};
-use crate::limits::{RECORDS_MS, REPLICAS, RESEAL_MS, WHEREABOUTS_MS};
+use crate::limits::{BUNDLE_OLDER_MS, RECORDS_MS, REPLICAS, RESEAL_MS, WHEREABOUTS_MS};
 use crate::session::{SealError, initiate};
 use crate::store::StoreError;
 use crate::wire::bundle::{Bundle, BundleIn};
@@ -175,6 +175,11 @@ impl Messenger {
             return Ok(());
         }
         let Ok(bundle) = bundle.verify(&manifest, step.now) else { return Ok(()) };
+        let seen = self.contacts.get(&account).map_or(0, |contact| contact.bundle_seq);
+        if bundle.times().seq.saturating_add(BUNDLE_OLDER_MS) < seen {
+            // A new one is made every day: this one was kept back.
+            return Ok(());
+        }
         self.begin_session(step, &account, &manifest, &bundle, None)?;
         self.wake(step, &account)
     }
@@ -199,7 +204,7 @@ impl Messenger {
         contact.sessions += 1;
         contact.manifest = manifest.as_bytes().to_vec();
         contact.manifest_mark = account::mark(manifest);
-        contact.bundle_seq = bundle.times().seq;
+        contact.bundle_seq = contact.bundle_seq.max(bundle.times().seq);
         rows::save(step.store, contact)?;
         self.sessions.archive_others(step.store, account, &id, step.now)?;
         Ok(true)

@@ -96,6 +96,12 @@ impl BundleIn {
         read().ok_or(BundleError::Malformed)
     }
 
+    /// The sequence number it claims.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.bundle.times.seq
+    }
+
     /// The device it claims to be of: which manifest entry to look for.
     #[must_use]
     pub fn device(&self) -> DeviceId {

@@ -1,9 +1,9 @@
 //! Found by a hostile review: each test failed before its mending, and says what is promised.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use murmesh_protocol::blind::{AddressSigner, BlindedSigner, InviteSigner, request_address};
-use murmesh_protocol::control::{AddParams, Request};
+use murmesh_protocol::control::{AddParams, MessageState, NoParams, Reply, Request};
 use murmesh_protocol::id::{AccountId, Address, EnvelopeId, InviteToken, PeerId, sha256};
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::keys::{AccountKeys, Entropy};
@@ -11,11 +11,11 @@ use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
 use murmesh_protocol::messenger::store::MemoryStore;
 use murmesh_protocol::messenger::{Config, Messenger};
 use murmesh_protocol::placement::Region;
-use murmesh_protocol::time::{DAY_MS, Day, SECOND_MS, Time};
+use murmesh_protocol::time::{DAY_MS, Day, HOUR_MS, SECOND_MS, Time};
 use murmesh_protocol::wire::claim;
 use murmesh_protocol::wire::envelope::seal_round;
-use murmesh_protocol::wire::frame::{Admission, Claim, Frame, Role};
-use murmesh_protocol::wire::record::{RecordHead, Slot, seal_record};
+use murmesh_protocol::wire::frame::{Admission, Claim, Frame, Refusal, Role, Subject};
+use murmesh_protocol::wire::record::{RecordHead, RecordIn, Slot, seal_record};
 use murmesh_protocol::wire::ticket::Ticket;
 use rand::SeedableRng;
 use rand::rngs::ChaCha20Rng;
@@ -231,4 +231,78 @@ fn tried_junk_is_not_searched_for_again_with_every_message() {
     }
     assert_eq!(world.texts_from(1, "p0").len(), 10);
     assert_eq!(world.nodes[1].far_ahead_passes, before, "and not with every message");
+}
+
+/// session.md, "bundle rollback: refused": a custodian kept an old bundle, laid out ahead for today, back.
+#[test]
+fn a_bundle_that_was_kept_back_begins_no_session() {
+    let mut world = World::new(52, 2, 4);
+    world.record = true;
+    world.run(SECOND_MS);
+    world.introduce(0, 1);
+    world.run(2 * SECOND_MS);
+    let account = world.account(1);
+    let later = world.now.plus(3 * DAY_MS);
+    let address = request_address(&account, account.day(later)).unwrap();
+    let old: Vec<Vec<u8>> = world
+        .recorded
+        .iter()
+        .filter_map(|bytes| match Frame::from_bytes(bytes) {
+            Ok(Frame::PutRecord { record }) if record.starts_with(&address.0) => Some(record),
+            _ => None,
+        })
+        .collect();
+    assert!(!old.is_empty(), "records are laid out a week ahead");
+    world.record = false;
+    world.run(3 * DAY_MS);
+    // p0 begins anew, by today's bundle; then once more, and hears of nothing but the old one.
+    let begin_anew = |world: &mut World| {
+        world.stop(0);
+        world.lose_sessions(0);
+        world.start(0);
+    };
+    begin_anew(&mut world);
+    let sent = world.say(0, "p1", "by today's bundle");
+    assert!(world.wait_state(0, &sent.id, MessageState::Delivered, 60 * SECOND_MS));
+    let sessions = |world: &mut World| match world.call(0, Request::Contacts(NoParams {})) {
+        Ok(Reply::Contacts(list)) => list.contacts[0].sessions,
+        other => panic!("{other:?}"),
+    };
+    let before = sessions(&mut world);
+    world.faults.loss = 1_000;
+    begin_anew(&mut world);
+    let sent = world.say(0, "p1", "by an old one?");
+    world.run(100);
+    world.frame(0, world.nodes[3].peer, Frame::Records { address, records: old });
+    world.run(20 * SECOND_MS);
+    assert_eq!(sessions(&mut world), before, "a session was begun with a bundle of three days ago");
+    world.faults.loss = 0;
+    assert!(world.wait_state(0, &sent.id, MessageState::Delivered, 120 * SECOND_MS));
+    assert_eq!(sessions(&mut world), before + 1);
+}
+
+/// A custodian that refuses every record, or says nothing: it is not asked every five seconds for ever.
+#[test]
+fn a_custodian_that_takes_no_record_is_asked_ever_more_rarely() {
+    for refuses in [true, false] {
+        let mut victim = Victim::new();
+        let (mut puts, ends) = (BTreeMap::new(), victim.now.plus(2 * HOUR_MS));
+        while let Some(deadline) = victim.messenger.poll_deadline().filter(|deadline| deadline.at < ends) {
+            victim.now = victim.now.max(deadline.at);
+            let outputs = victim.input(Input::Deadline);
+            for output in outputs {
+                let Output::Send(CUSTODIAN, Frame::PutRecord { record }) = output else { continue };
+                let head = RecordIn::parse(&record).unwrap().verify().unwrap();
+                let subject = Subject::Record(head.address(), head.head().slot as u8);
+                *puts.entry((head.address(), head.head().slot as u8)).or_insert(0) += 1;
+                if refuses {
+                    let why = Refusal::NotACustodian;
+                    victim.input(Input::Frame(CUSTODIAN, Frame::Refused { subject, why, retry_after_ms: 0 }));
+                }
+            }
+        }
+        let most = puts.values().copied().max().unwrap_or(0);
+        let bound = if refuses { 4 } else { 14 };
+        assert!((1..=bound).contains(&most), "{most} times in two hours; refuses: {refuses}");
+    }
 }

@@ -342,3 +342,38 @@ fn a_story_tells_every_attempt_and_its_end() {
     }
     assert!(all.last().is_some_and(|told| told.starts_with("delivered ")), "{all:#?}");
 }
+
+/// A clock that was three days ahead for a while: what was laid out by it is made anew.
+#[test]
+fn a_clock_that_was_ahead_leaves_no_prekeys_that_nobody_may_use() {
+    let mut world = connected(49, 4);
+    world.set_clock(1, i64::try_from(3 * DAY_MS).unwrap());
+    world.run(3 * HOUR_MS);
+    world.set_clock(1, 0);
+    world.run(10 * SECOND_MS);
+    world.stop(0);
+    world.lose_sessions(0);
+    world.start(0);
+    let sent = world.say(0, "p1", "a new session");
+    assert!(world.wait_state(0, &sent.id, MessageState::Delivered, 120 * SECOND_MS));
+}
+
+/// A clock that was twenty days ahead: when those days come, what is laid out for them is not taken for
+/// older than what custodians refused then.
+#[test]
+fn a_clock_that_was_far_ahead_spoils_no_later_day() {
+    let mut world = connected(50, 2);
+    world.set_clock(1, i64::try_from(20 * DAY_MS).unwrap());
+    world.run(2 * HOUR_MS);
+    world.set_clock(1, 0);
+    world.run(15 * DAY_MS);
+    world.stop(1);
+    world.stop(0);
+    world.lose_sessions(0);
+    world.run(5 * DAY_MS);
+    world.start(0);
+    let sent = world.say(0, "p1", "while you are away");
+    let held = world.wait_state(0, &sent.id, MessageState::Held, 120 * SECOND_MS);
+    let story = why(&mut world, 0, &sent.id);
+    assert!(held, "{story:#?}");
+}

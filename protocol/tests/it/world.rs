@@ -16,7 +16,7 @@ use murmesh_protocol::messenger::{self, Messenger};
 use murmesh_protocol::placement::{Candidate, region};
 use murmesh_protocol::route::{Machine, route};
 use murmesh_protocol::store::StoreError;
-use murmesh_protocol::time::{DAY_MS, Day, SECOND_MS, Time};
+use murmesh_protocol::time::{DAY_MS, Day, Time};
 use murmesh_protocol::wire::envelope::seal_round;
 use murmesh_protocol::wire::frame::{Frame, Role};
 use rand::rngs::ChaCha20Rng;
@@ -285,11 +285,11 @@ impl World {
         lost.unwrap();
     }
 
-    /// Sets a node's clock.
+    /// Sets a node's clock. As a shell does, it wakes the machines of a clock that was set back.
     pub(crate) fn set_clock(&mut self, node: usize, skew_ms: i64) {
         self.nodes[node].skew_ms = skew_ms;
-        let now = self.local(node);
-        self.schedule(node, now.plus(SECOND_MS));
+        self.messenger_step(node, Input::Deadline);
+        self.keeper_step(node, keeper::io::Input::Deadline);
     }
 
     /// Cuts or mends a link.

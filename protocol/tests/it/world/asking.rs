@@ -4,6 +4,7 @@ use murmesh_protocol::control::{
     AddParams, AddReply, ControlError, EventBody, InviteParams, MessageReply, MessageState, NoParams,
     OutboxEntry, ReadParams, Reply, Request, SendParams, SendReply,
 };
+use murmesh_protocol::id::AccountId;
 use murmesh_protocol::messenger::io::{Input, RequestId};
 use murmesh_protocol::time::SECOND_MS;
 
@@ -22,6 +23,13 @@ impl World {
         let id = self.ask(node, request);
         self.run_until(10 * SECOND_MS, |world| world.nodes[node].replies.contains_key(&id));
         self.nodes[node].replies.remove(&id).expect("an answer within ten seconds")
+    }
+
+    pub(crate) fn account(&mut self, node: usize) -> AccountId {
+        match self.call(node, Request::IdShow(NoParams {})) {
+            Ok(Reply::Id(id)) => id.account.parse().unwrap(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn invite(&mut self, node: usize) -> String {
