@@ -8,11 +8,13 @@
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{ControlError, ErrorName};
+pub use self::escape::without_escapes;
 pub use self::event::{Event, EventBody, EventKind};
 pub use self::request::{Reply, Request};
 pub use self::timestamp::Timestamp;
 
 pub mod error;
+mod escape;
 pub mod event;
 pub mod files;
 mod request;

@@ -14,7 +14,7 @@ fn a_failure_says_what_happened_what_is_safe_and_what_to_type() {
         str![[r#"
 exit 4
 --
-error: no contact matches "zed[31m"; nothing was done (E0203)
+error: no contact matches "zed"; nothing was done (E0203)
   next: murmesh contact list
 
 "#]]
@@ -25,7 +25,7 @@ error: no contact matches "zed[31m"; nothing was done (E0203)
         format!("exit {}\n{}", json.status, json.stdout),
         str![[r#"
 exit 4
-{"v":1,"error":{"code":"E0203","name":"no-such-contact","message":"no contact matches /"zed[31m/"; nothing was done","hint":"murmesh contact list","retryable":false}}
+{"v":1,"error":{"code":"E0203","name":"no-such-contact","message":"no contact matches /"zed/"; nothing was done","hint":"murmesh contact list","retryable":false}}
 
 "#]]
     );

@@ -203,7 +203,7 @@ fn contacts_and_a_hostile_name() {
         str![[r#"
 exit 0
 bob              online                       mur1bob
-eve[2J alice     offline (seen 2 Jan 2001 14:02) mur1eve[2J alice
+eve alice        offline (seen 2 Jan 2001 14:02) mur1eve alice
 zoe              requested                    mur1zoe
 --
 
