@@ -95,6 +95,18 @@ pub enum ContactState {
     Blocked,
 }
 
+/// What a node knows of how it can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// It listens on this machine only.
+    Loopback,
+    /// Somebody at a global address has dialed it since it started.
+    Outside,
+    /// Nobody from outside did: perhaps it can be reached in its own network only.
+    Unproven,
+}
+
 macro_rules! shapes {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {$(
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +221,8 @@ shapes! {
         started_at: Timestamp,
         /// Eligible custodians other than this node that it knows of.
         custodians_known: u64,
+        /// How it can be reached.
+        #[serde(skip_serializing_if = "Option::is_none", default)] reach: Option<Reach>,
     }
 
     /// `invite.create`.
