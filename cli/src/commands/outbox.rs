@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::context::Context;
 use crate::error::exit;
 use crate::text::one_line;
-use crate::words::{day, moment, reason, short_message, state};
+use crate::words::{count, day, reason, short_message, soon, state};
 
 pub(super) fn list(context: &Context<'_>) -> Outcome {
     let reply: OutboxReply = context.node()?.call(&Request::Outbox(NoParams {}))?;
@@ -24,7 +24,7 @@ pub(super) fn show(context: &Context<'_>, id: String) -> Outcome {
     Ok(exit::DONE)
 }
 
-/// `3f9a27c41d  bob  queued: kept here; goes when bob is seen; 3 attempts, next 14:05`.
+/// `3f9a27c41d  bob  queued: kept here; goes when bob is seen; 3 attempts, next try in 12 s`.
 fn line(entry: &OutboxEntry) -> String {
     let to = one_line(&entry.to);
     let mut text = format!("{}  {to}  {}", short_message(&entry.id), state(entry.state));
@@ -34,8 +34,9 @@ fn line(entry: &OutboxEntry) -> String {
     }
     text += &entry.reason.map(|why| format!(": {}", reason(why, &to))).unwrap_or_default();
     if entry.attempts > 0 {
-        text += &format!("; {} attempts", entry.attempts);
+        text += &format!("; {}", count(entry.attempts.into(), "attempt"));
     }
-    text += &entry.next_try.map(|at| format!(", next {}", moment(at))).unwrap_or_default();
+    let separator = if entry.attempts > 0 { ", " } else { "; " };
+    text += &entry.next_try.map(|at| format!("{separator}next try {}", soon(at))).unwrap_or_default();
     text
 }

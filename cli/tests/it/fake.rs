@@ -130,7 +130,7 @@ pub(crate) fn status() -> Value {
         "custody": {"envelopes": 4, "records": 6, "bytes": 12_345},
         "health": {"ok": true, "reasons": []},
         "account": {"account": "mur1alice", "name": "alice"}, "contacts": 2, "unread": 1,
-        "started_at": "2001-01-02T03:04:05.000Z", "custodians_known": 4,
+        "started_at": "2001-01-02T03:04:05.000Z", "custodians_known": 4, "reach": "outside",
         "added_in_a_later_version": [1, 2, 3]
     })
 }
@@ -153,6 +153,7 @@ pub(crate) fn state_event(state: &str, held: u32, extra: Value) -> Value {
 pub(crate) struct Run {
     command: Command,
     input: Vec<u8>,
+    answers: Vec<(String, String)>,
 }
 
 /// What came of it.
@@ -171,11 +172,17 @@ impl Run {
         let mut command = Command::new(binary);
         command.env_clear().env("TZ", "UTC").env("PATH", "/nowhere").env("USER", "tester");
         command.env("MURMESH_DATA_DIR", dir).args(arguments);
-        Run { command, input: Vec::new() }
+        Run { command, input: Vec::new(), answers: Vec::new() }
     }
 
     pub(crate) fn input(mut self, text: &str) -> Run {
         self.input = text.as_bytes().to_vec();
+        self
+    }
+
+    /// On a terminal: types `text` once `question` is shown.
+    pub(crate) fn answer(mut self, question: &str, text: &str) -> Run {
+        self.answers.push((question.to_owned(), text.to_owned()));
         self
     }
 
@@ -199,6 +206,10 @@ impl Run {
         let mut terminal = fs::File::from(terminal);
         terminal.write_all(&self.input).unwrap();
         let mut shown = Vec::new();
+        for (question, text) in &self.answers {
+            await_question(&mut terminal, &mut shown, question);
+            terminal.write_all(text.as_bytes()).unwrap();
+        }
         // A terminal that nobody holds open any more is an error on Linux and an end elsewhere.
         let _closed = terminal.read_to_end(&mut shown);
         let status = child.wait().unwrap().code().unwrap_or(-1);
@@ -220,10 +231,24 @@ impl Run {
     }
 }
 
+/// Reads what is shown until it ends with `question`, or the command has ended.
+fn await_question(terminal: &mut fs::File, shown: &mut Vec<u8>, question: &str) {
+    let mut byte = [0];
+    while !shown.ends_with(question.as_bytes()) && terminal.read(&mut byte).is_ok_and(|bytes| bytes > 0) {
+        shown.push(byte[0]);
+    }
+}
+
 impl Ran {
     /// Status, standard output, standard error, in one text to compare.
     pub(crate) fn all(&self) -> String {
         format!("exit {}\n{}--\n{}", self.status, self.stdout, self.stderr)
+    }
+
+    /// The command after `next: `, if there is one.
+    pub(crate) fn hint(&self) -> Option<Vec<String>> {
+        let line = self.stderr.lines().find_map(|line| line.trim().strip_prefix("next: murmesh "))?;
+        Some(line.split(' ').map(str::to_owned).collect())
     }
 
     /// The one document of `--json`.
