@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustix::pty::OpenptFlags;
+use rustix::termios::LocalModes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -198,23 +199,22 @@ impl Run {
         rustix::pty::grantpt(&terminal).unwrap();
         rustix::pty::unlockpt(&terminal).unwrap();
         let path = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
-        let side = fs::File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
+        let mut side = fs::File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
         let clone = || Stdio::from(side.try_clone().unwrap());
         self.command.stdin(clone()).stdout(clone()).stderr(clone()).env("TERM", "xterm");
         let mut child = self.command.spawn().unwrap();
-        drop((self.command, side));
         let mut terminal = fs::File::from(terminal);
         terminal.write_all(&self.input).unwrap();
-        let mut shown = Vec::new();
-        for (question, text) in &self.answers {
-            await_question(&mut terminal, &mut shown, question);
-            terminal.write_all(text.as_bytes()).unwrap();
-        }
-        // A terminal that nobody holds open any more is an error on Linux and an end elsewhere.
-        let _closed = terminal.read_to_end(&mut shown);
+        let answers = self.answers;
+        let reader = thread::spawn(move || watch(terminal, &answers));
         let status = child.wait().unwrap().code().unwrap_or(-1);
-        let shown = String::from_utf8(shown).unwrap().replace("\r\n", "\n").replace('\u{1b}', "ESC");
-        Ran { status, stdout: shown.replace('\r', "CR"), stderr: String::new() }
+        let modes = rustix::termios::tcgetattr(&side).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "left as it was");
+        // What the command has shown comes before this, so nothing of it is lost.
+        side.write_all(END).unwrap();
+        let shown = String::from_utf8(reader.join().unwrap()).unwrap();
+        let shown = shown.replace("\r\n", "\n").replace('\u{1b}', "ESC").replace('\r', "CR");
+        Ran { status, stdout: shown, stderr: String::new() }
     }
 
     pub(crate) fn run(mut self) -> Ran {
@@ -231,12 +231,22 @@ impl Run {
     }
 }
 
-/// Reads what is shown until it ends with `question`, or the command has ended.
-fn await_question(terminal: &mut fs::File, shown: &mut Vec<u8>, question: &str) {
-    let mut byte = [0];
-    while !shown.ends_with(question.as_bytes()) && terminal.read(&mut byte).is_ok_and(|bytes| bytes > 0) {
+/// After everything that a command has shown.
+const END: &[u8] = b"\0END";
+
+/// Reads what is shown up to [`END`], and types each answer once its question is there.
+fn watch(mut terminal: fs::File, answers: &[(String, String)]) -> Vec<u8> {
+    let mut answers = answers.iter().peekable();
+    let (mut shown, mut byte) = (Vec::new(), [0]);
+    while !shown.ends_with(END) {
+        terminal.read_exact(&mut byte).unwrap();
         shown.push(byte[0]);
+        if let Some((_, text)) = answers.next_if(|(question, _)| shown.ends_with(question.as_bytes())) {
+            terminal.write_all(text.as_bytes()).unwrap();
+        }
     }
+    shown.truncate(shown.len() - END.len());
+    shown
 }
 
 impl Ran {
@@ -260,19 +270,21 @@ impl Ran {
     }
 }
 
-/// The directory of the binary under test.
-pub(crate) fn bin() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_murmesh"))
-}
-
-/// A directory with a copy of `murmesh` and a `murmeshd` of this shell script beside it.
+/// A directory with a copy of `murmesh` and a `murmeshd` of this shell script beside it. Both are written by
+/// a process of their own: a program that this process has open for writing cannot be run while another
+/// thread is about to start one.
 pub(crate) fn install(script: &str) -> (TempDir, PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
+    let write = "cp \"$1\" \"$2/murmesh\" && cat > \"$2/murmeshd\" && chmod 755 \"$2/murmeshd\"";
+    let mut shell = Command::new("sh")
+        .args(["-c", write, "sh"])
+        .arg(env!("CARGO_BIN_EXE_murmesh"))
+        .arg(dir.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
     let murmesh = dir.path().join("murmesh");
-    fs::copy(bin(), &murmesh).unwrap();
-    let node = dir.path().join("murmeshd");
-    fs::write(&node, script).unwrap();
-    fs::set_permissions(&node, fs::Permissions::from_mode(0o755)).unwrap();
     (dir, murmesh)
 }
