@@ -8,6 +8,9 @@ use crate::error::exit;
 use crate::text::one_line;
 use crate::words::{count, day, reason, short_message, soon, state};
 
+/// What a terminal shows on one line.
+const LINE_CHARS_MAX: usize = 80;
+
 pub(super) fn list(context: &Context<'_>) -> Outcome {
     let reply: OutboxReply = context.node()?.call(&Request::Outbox(NoParams {}))?;
     context.output.answer(&reply, || reply.messages.iter().map(|entry| line(entry) + "\n").collect())?;
@@ -33,10 +36,13 @@ fn line(entry: &OutboxEntry) -> String {
         text += &entry.custodians.until.map(|until| format!(", until {}", day(until))).unwrap_or_default();
     }
     text += &entry.reason.map(|why| format!(": {}", reason(why, &to))).unwrap_or_default();
-    if entry.attempts > 0 {
-        text += &format!("; {}", count(entry.attempts.into(), "attempt"));
+    let attempts = (entry.attempts > 0).then(|| count(entry.attempts.into(), "attempt"));
+    // One that is overdue waits for somebody to be seen.
+    let next_try = entry.next_try.and_then(soon).map(|soon| format!("next try {soon}"));
+    let tries = attempts.into_iter().chain(next_try).collect::<Vec<_>>().join(", ");
+    match (tries.is_empty(), text.chars().count() + 2 + tries.chars().count()) {
+        (true, _) => text,
+        (false, ..=LINE_CHARS_MAX) => format!("{text}; {tries}"),
+        (false, _) => format!("{text}\n            {tries}"),
     }
-    let separator = if entry.attempts > 0 { ", " } else { "; " };
-    text += &entry.next_try.map(|at| format!("{separator}next try {}", soon(at))).unwrap_or_default();
-    text
 }

@@ -33,7 +33,8 @@ fn screen(status: &StatusReply, same: &str) -> String {
         None => row("account", "none: keeps mail for others only".to_owned()),
     }
     for address in &status.listen {
-        row("listen", address.clone());
+        // The peer is named above: without it most addresses fit the line.
+        row("listen", address.split("/p2p/").next().unwrap_or_default().to_owned());
     }
     if let Some(reach) = status.reach {
         row("reach", words_of_reach(reach).to_owned());
@@ -53,7 +54,7 @@ fn screen(status: &StatusReply, same: &str) -> String {
     row(
         "custody",
         format!(
-            "{} of mail for others; {} (yours too); {} in all",
+            "{} for others; {} (yours too); {}",
             count(custody.envelopes, "envelope"),
             count(custody.records, "public record"),
             size(custody.bytes),

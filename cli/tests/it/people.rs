@@ -66,11 +66,11 @@ exit 0
 node     running since 2 Jan 2001 03:04, process 4242, full
 peer     12D3KooWFakeAlice
 account  alice mur1alice
-listen   /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+listen   /ip4/127.0.0.1/tcp/4001
 reach    from outside: somebody at a global address has dialed it
 peers    3 connected, 5 known, 4 of them keep mail
 mail     1 queued, 2 held, 1 unread
-custody  4 envelopes of mail for others; 6 public records (yours too); 12.3 kB in all
+custody  4 envelopes for others; 6 public records (yours too); 12.3 kB
 health   all is well
 --
 
@@ -92,10 +92,10 @@ exit 9
 node     running since 2 Jan 2001 03:04, process 4242, full
 peer     12D3KooWFakeAlice
 account  none: keeps mail for others only
-listen   /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+listen   /ip4/127.0.0.1/tcp/4001
 reach    from outside: somebody at a global address has dialed it
 peers    3 connected, 5 known, 4 of them keep mail
-custody  4 envelopes of mail for others; 6 public records (yours too); 12.3 kB in all
+custody  4 envelopes for others; 6 public records (yours too); 12.3 kB
 health   the account is locked; nothing was changed; next: murmesh up --passphrase-file -
 health   no peer is connected; how to name one: murmesh help up
 health   moon-phase
@@ -150,7 +150,7 @@ good until 3 Jan 2001 00:00 for 1 use; whoever has this ticket can add you
         [json!({"uses": 3, "expires_ms": 86_400_000, "no_address": true})]
     );
     let qr = fake.murmesh(&["invite", "--qr"]).run();
-    assert!(qr.stdout.lines().count() > 10 && qr.stdout.ends_with("MURMESH:MT1QQQQ\n"));
+    assert!(qr.stdout.lines().count() > 10 && qr.stdout.starts_with("MURMESH:MT1QQQQ\n"));
 }
 
 #[test]
@@ -362,8 +362,9 @@ fn outbox_why_and_peers() {
         fake.murmesh(&["outbox", "list"]).run().all(),
         str![[r#"
 exit 0
-3f9a27c41d  bob  held by 5 of 8, until 8 Dec 2001; 2 attempts, next try now
-3f9a27c41d  bob  held by 5 of 8, until 8 Dec 2001; 1 attempt, next try at 1 Dec 2999 10:00
+3f9a27c41d  bob  held by 5 of 8, until 8 Dec 2001; 2 attempts
+3f9a27c41d  bob  held by 5 of 8, until 8 Dec 2001
+            1 attempt, next try at 1 Dec 2999 10:00
 aaaaaaaaaa  zoe  queued: zoe has not answered the request yet; it goes then
 --
 
@@ -373,7 +374,7 @@ aaaaaaaaaa  zoe  queued: zoe has not answered the request yet; it goes then
         fake.murmesh(&["outbox", "show", "3f9a27"]).run().all(),
         str![[r#"
 exit 0
-3f9a27c41d  bob  held by 5 of 8, until 8 Dec 2001; 2 attempts, next try now
+3f9a27c41d  bob  held by 5 of 8, until 8 Dec 2001; 2 attempts
 --
 its story: murmesh why 3f9a27c41d00
 
