@@ -31,7 +31,7 @@ pub(super) fn run(output: &Output, topic: &[String]) -> Outcome {
             }
         };
     }
-    let help = found.render_long_help();
+    let help = found.render_help();
     output.text_answer(&help, exit::DONE)
 }
 
