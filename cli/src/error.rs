@@ -40,6 +40,8 @@ pub(crate) enum Problem {
     StartTimedOut,
     /// `murmeshd` ended while starting, without saying why.
     NodeDied,
+    /// The node ended while a command was listening to it.
+    NodeEnded,
     /// `murmeshd` could not be made to end.
     NotStopped,
     /// No data directory can be derived from the environment.
@@ -163,6 +165,7 @@ mod tests {
         Problem::NoNodeBinary,
         Problem::StartTimedOut,
         Problem::NodeDied,
+        Problem::NodeEnded,
         Problem::NotStopped,
         Problem::NoDataDir,
         Problem::Expired,
@@ -188,7 +191,7 @@ mod tests {
     const EXITS: &[(u8, &str)] = &[
         (exit::OTHER, "E0004 E0006 E0007 E0009"),
         (exit::USAGE, "E0001 E0002 E0109 E0112 E0206 E0211 E0212 E0303 E0305"),
-        (exit::NODE, "E0008 E0101 E0102 E0103 E0104 E0105 E0106 E0107 E0108 E0110 E0111"),
+        (exit::NODE, "E0008 E0101 E0102 E0103 E0104 E0105 E0106 E0107 E0108 E0110 E0111 E0113"),
         (exit::NOT_FOUND, "E0010 E0201 E0203 E0204 E0301 E0302"),
         (exit::ENDED, "E0214 E0306 E0307 E0308"),
         (exit::LOCKED, "E0402 E0403 E0404 E0405"),

@@ -13,10 +13,10 @@ statuses! {
     DONE 0 "done";
     OTHER 1 "anything without a status of its own";
     USAGE 2 "usage, a malformed name, text or ticket, a wrong configuration";
-    NODE 3 "the node is not running, not reachable, not startable, or already running on this directory";
+    NODE 3 "the node is not running or reachable, or runs already on this directory";
     NOT_FOUND 4 "no such contact, message, file or account";
     ENDED 5 "expired, used up, undeliverable";
-    LOCKED 7 "locked, wrong passphrase, no permission, database damaged or of a newer version";
+    LOCKED 7 "locked, wrong passphrase, no permission, a damaged or newer database";
     REFUSED 8 "refused: one's own ticket, already initialised, blocked, a quota, a full disk";
     DEGRADED 9 "degraded: `status` found something to do";
     TIMED_OUT 124 "the time-out passed; what was accepted goes on";

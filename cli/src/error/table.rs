@@ -128,6 +128,10 @@ table! {
         "neither --data-dir, MURMESH_DATA_DIR, XDG_DATA_HOME nor HOME says where to keep data",
         "murmesh --data-dir ~/.murmesh",
         "A node keeps its keys and messages in one directory, and nothing says which.";
+    "E0113" "node-ended" Problem::NodeEnded, NODE, true,
+        "the node has stopped; what it had accepted is on disk", "murmesh up",
+        "The command was listening to the node when it ended: somebody typed `murmesh down`, or the machine is shutting \
+         down.";
 
     "E0201" "no-account" Node(N::NoAccount), NOT_FOUND, false,
         "there is no account in this data directory", "murmesh init",

@@ -264,6 +264,26 @@ fn a_node_that_makes_no_sense_is_unreachable() {
 }
 
 #[test]
+fn a_node_that_stops_ends_those_who_listen_to_it() {
+    let fake = Fake::start().can("message.read", Canned::HangUp);
+    let asked = fake.murmesh(&["read", "--follow"]).run();
+    assert!(asked.status == 3 && asked.stderr.contains("E0102"), "an answer is owed: {}", asked.all());
+    let fake = Fake::start()
+        .only("events.subscribe", Canned::Farewell(json!({"subscription": "s1", "cursor": "7"})));
+    let ran = fake.murmesh(&["listen"]).run();
+    assert_data_eq!(
+        ran.all(),
+        str![[r#"
+exit 3
+--
+error: the node has stopped; what it had accepted is on disk (E0113)
+  next: murmesh up
+
+"#]]
+    );
+}
+
+#[test]
 fn a_path_too_long_for_a_socket_is_told_before_anything_is_tried() {
     let dir = tempfile::tempdir().unwrap().path().join("d".repeat(100));
     let ran = Run::new(&dir, &["up", "--json"]).run();

@@ -23,6 +23,8 @@ pub(crate) enum Canned {
     Err(Value),
     /// Closes the connection.
     HangUp,
+    /// Answers with the result, then closes the connection.
+    Farewell(Value),
 }
 
 type Script = Arc<Mutex<BTreeMap<String, Vec<Canned>>>>;
@@ -100,8 +102,12 @@ fn talk(mut stream: UnixStream, script: &Script, seen: &Arc<Mutex<Vec<Value>>>) 
             }
         };
         let mut lines = Vec::new();
+        let last = matches!(canned, Canned::Farewell(_));
         match canned {
             Canned::HangUp => return,
+            Canned::Farewell(result) => {
+                lines.push(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}))
+            }
             Canned::Ok(result, events) => {
                 lines.push(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}));
                 lines.extend(events.into_iter().map(|mut params| {
@@ -113,7 +119,7 @@ fn talk(mut stream: UnixStream, script: &Script, seen: &Arc<Mutex<Vec<Value>>>) 
                 "error": {"code": -32000, "message": data["name"], "data": data}})),
         }
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        if stream.write_all(text.as_bytes()).is_err() {
+        if stream.write_all(text.as_bytes()).is_err() || last {
             return;
         }
     }
