@@ -11,11 +11,15 @@ use crate::error::{Failure, Problem};
 
 /// What is wrong, and which page of the help says how it should be.
 pub(crate) fn failure(error: &clap::Error, raw: &[OsString]) -> Failure {
-    let suggested = one(error, ContextKind::SuggestedSubcommand);
-    let mut page = page_of(raw);
-    page.extend(suggested);
-    Failure::with(Problem::Usage, words(error))
-        .next(["murmesh help"].into_iter().map(str::to_owned).chain(page).collect::<Vec<_>>().join(" "))
+    let (mut page, commands) = page_of(raw);
+    let missing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+    let words = if missing.contains(&error.kind()) {
+        format!("a command is missing after \"{}\": {}", page.join(" "), commands.join(", "))
+    } else {
+        words(error)
+    };
+    page.extend(one(error, ContextKind::SuggestedSubcommand));
+    Failure::with(Problem::Usage, words).next(format!("murmesh help {}", page.join(" ")).trim_end())
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's list of kinds grows")]
@@ -40,14 +44,6 @@ fn words(error: &clap::Error) -> String {
         }
         ErrorKind::MissingRequiredArgument => {
             format!("{} is missing", many(error, ContextKind::InvalidArg).join(" and "))
-        }
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let choices = many(error, ContextKind::ValidSubcommand);
-            format!(
-                "a command is missing after \"{}\": {}",
-                one(error, ContextKind::InvalidSubcommand).unwrap_or_default(),
-                choices.join(", ")
-            )
         }
         ErrorKind::InvalidValue if value.as_deref().is_none_or(str::is_empty) => {
             format!("{argument}: the value is missing{}", choices(error))
@@ -100,8 +96,8 @@ fn many(error: &clap::Error, kind: ContextKind) -> Vec<String> {
     }
 }
 
-/// The command that was meant, as far as it can be told.
-fn page_of(raw: &[OsString]) -> Vec<String> {
+/// The command that was meant, as far as it can be told, and those below it.
+fn page_of(raw: &[OsString]) -> (Vec<String>, Vec<String>) {
     let mut page = Vec::new();
     let mut command: &Command = &Args::command();
     let mut words = raw.iter().skip(1).filter_map(|word| word.to_str());
@@ -117,7 +113,7 @@ fn page_of(raw: &[OsString]) -> Vec<String> {
             break;
         }
     }
-    page
+    (page, command.get_subcommands().map(|command| command.get_name().to_owned()).collect())
 }
 
 fn first_line(text: &str) -> String {

@@ -94,6 +94,7 @@ const REFUSED: &[&str] = &[
     "send bob hi --wait nope",
     "status -q -v",
     "id",
+    "contact --color never",
     "contact rename bob",
     "invite --uses 0",
     "listen --since junk",
@@ -145,8 +146,11 @@ $ status -q -v
 error: --quiet does not go with --verbose (E0001)
   next: murmesh help status
 $ id
-error: a command is missing after "murmesh id": show, qr (E0001)
+error: a command is missing after "id": show, qr (E0001)
   next: murmesh help id
+$ contact --color never
+error: a command is missing after "contact": list, show, rename (E0001)
+  next: murmesh help contact
 $ contact rename bob
 error: NAME is missing (E0001)
   next: murmesh help contact rename
