@@ -14,7 +14,7 @@ use crate::duration::parse_ms;
     version,
     disable_help_subcommand = true,
     after_help = "First steps:\n  murmesh init --name alice     make an account\n  murmesh invite --qr           let somebody add you\n  \
-                  murmesh add TICKET            add somebody\n  murmesh send bob \"hello\"      send\n  murmesh read bob --follow     \
+                  murmesh add                   add somebody; asks for the ticket\n  murmesh send bob \"hello\"      send\n  murmesh read bob --follow     \
                   read along\n\n`murmesh help COMMAND` has examples; `murmesh help E0203` explains an error."
 )]
 pub(crate) struct Args {
@@ -88,7 +88,9 @@ pub(crate) enum Command {
     /// Add somebody by their ticket.
     #[command(
         after_help = "Examples:\n  murmesh add                 asks for the ticket\n  murmesh add @ticket.txt\n  \
-                      murmesh add - --as bob --wait connected < ticket.txt"
+                      murmesh add - --as bob --wait connected < ticket.txt\n\n\
+                      A ticket is a secret, and a command line is none: other users of the machine see it, and the shell \
+                      keeps it. `murmesh add MURMESH:...` works all the same."
     )]
     Add(Add),
     /// Contacts.
@@ -145,7 +147,7 @@ pub(crate) struct Init {
     /// Your nickname, told to contacts; your login name unless given.
     #[arg(long, value_name = "NICK")]
     pub(crate) name: Option<String>,
-    /// File whose first line is the passphrase that seals the keys.
+    /// File whose first line is the passphrase that seals the keys; `-` asks for it, or reads standard input.
     #[arg(long, value_name = "FILE", env = "MURMESH_PASSPHRASE_FILE", hide_env_values = true)]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Never ask.
@@ -168,7 +170,7 @@ pub(crate) struct Up {
     /// Address of a peer to dial. May be repeated.
     #[arg(long, value_name = "MULTIADDR")]
     pub(crate) peer: Vec<String>,
-    /// File whose first line is the passphrase that seals the keys; `-` is standard input.
+    /// File whose first line is the passphrase that seals the keys; `-` asks for it, or reads standard input.
     #[arg(long, value_name = "FILE", env = "MURMESH_PASSPHRASE_FILE", hide_env_values = true)]
     pub(crate) passphrase_file: Option<PathBuf>,
 }
@@ -211,7 +213,7 @@ pub(crate) struct Paint {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Invite {
     /// How many people may use it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) uses: Option<u32>,
     /// How long it is good for; 24h unless given.
     #[arg(long, value_name = "DURATION", value_parser = parse_ms)]
@@ -227,8 +229,8 @@ pub(crate) struct Invite {
 /// `add`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Add {
-    /// The ticket, `@FILE`, or `-` for standard input; asked for when absent.
-    #[arg(value_name = "TICKET|@FILE|-")]
+    /// `@FILE`, `-` for standard input, or the ticket itself; asked for when absent.
+    #[arg(value_name = "@FILE|-|TICKET")]
     pub(crate) ticket: Option<String>,
     /// Your name for the contact; their nickname unless given.
     #[arg(long = "as", value_name = "NAME")]
@@ -316,7 +318,7 @@ pub(crate) struct Read {
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
     /// The newest this many; 50 unless given.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) limit: Option<u32>,
     /// Go on with messages as they arrive.
     #[arg(long)]
@@ -327,7 +329,7 @@ pub(crate) struct Read {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Listen {
     /// Begin after this cursor instead of now.
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", value_parser = parse_cursor)]
     pub(crate) since: Option<u64>,
 }
 
@@ -353,6 +355,17 @@ pub(crate) struct Message {
 pub(crate) enum Peer {
     /// Known nodes, connected ones first.
     List,
+}
+
+/// A number of things: at least one.
+fn parse_count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("it is a whole number from 1 to {}", u32::MAX))
+}
+
+/// A place in the stream of events.
+fn parse_cursor(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_error| "a cursor is a whole number, as an event tells it".to_owned())
 }
 
 #[cfg(test)]

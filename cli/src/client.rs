@@ -31,6 +31,8 @@ pub(crate) struct Client {
     events: VecDeque<Value>,
     next_id: u64,
     hello: HelloReply,
+    /// The node has closed the connection.
+    closed: bool,
 }
 
 #[derive(Serialize)]
@@ -92,8 +94,15 @@ impl Client {
             Err(error) => return Err(unreachable(&error)),
         };
         let hello = HelloReply { api: API_VERSION, version: String::new(), pid: 0 };
-        let mut client =
-            Client { stream, buffer: Vec::new(), scanned: 0, events: VecDeque::new(), next_id: 1, hello };
+        let mut client = Client {
+            stream,
+            buffer: Vec::new(),
+            scanned: 0,
+            events: VecDeque::new(),
+            next_id: 1,
+            hello,
+            closed: false,
+        };
         let params = HelloParams { client: CLIENT_NAME.to_owned(), api: API_VERSION };
         client.hello = client.call(&Request::Hello(params))?;
         Ok(Some(client))
@@ -136,7 +145,10 @@ impl Client {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
-            match self.read_incoming(deadline)? {
+            let incoming = self.read_incoming(deadline);
+            match incoming
+                .map_err(|failure| if self.closed { Failure::new(Problem::NodeEnded) } else { failure })?
+            {
                 // An answer to a call that was given up.
                 Some(incoming) => drop(self.sort(incoming, 0)),
                 None => return Ok(None),
@@ -191,7 +203,10 @@ impl Client {
             self.stream.set_read_timeout(left).map_err(|error| unreachable(&error))?;
             let mut chunk = [0; 16 * 1024];
             match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(Failure::with(Problem::Unreachable, "it closed the connection")),
+                Ok(0) => {
+                    self.closed = true;
+                    return Err(Failure::with(Problem::Unreachable, "it closed the connection"));
+                }
                 Ok(bytes) => self.buffer.extend_from_slice(chunk.get(..bytes).unwrap_or_default()),
                 Err(error) if is_patience_over(&error) => {}
                 Err(error) => return Err(unreachable(&error)),

@@ -1,7 +1,6 @@
 //! What every command needs: where the data is, how to reach the node, how to print.
 
-use std::env;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{PathBuf, absolute};
 
 use murmesh_protocol::control::{IdReply, NoParams, Request};
 
@@ -9,7 +8,8 @@ use crate::args::{Global, Up};
 use crate::client::Client;
 use crate::error::{Failure, Problem};
 use crate::output::Output;
-use crate::start;
+use crate::passphrase::Passphrase;
+use crate::{data_dir, start};
 
 /// The surroundings of one command.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// From the global flags and the environment.
     pub(crate) fn new(global: &Global, output: &'a Output) -> Result<Context<'a>, Failure> {
-        let data_dir = global.data_dir.clone().or_else(default_data_dir);
+        let data_dir = global.data_dir.clone().or_else(data_dir::default);
         let data_dir = data_dir.ok_or(Failure::new(Problem::NoDataDir))?;
         let data_dir = absolute(&data_dir).map_err(|_error| Failure::new(Problem::NoDataDir))?;
         Ok(Context { output, data_dir, may_start: !global.no_start, no_input: global.no_input })
@@ -45,12 +45,11 @@ impl<'a> Context<'a> {
             Some(client) => Ok(client),
             None if !self.may_start => Err(Failure::new(Problem::NotRunning)),
             None => {
-                let passphrase_file = env::var_os("MURMESH_PASSPHRASE_FILE").map(PathBuf::from);
+                let mut passphrase = Passphrase::of_environment();
                 // Without an account the command fails: no node is left running for it.
-                let _: IdReply =
-                    start::ask_anyway(self, &Request::IdShow(NoParams {}), passphrase_file.as_deref())?;
+                let _: IdReply = start::ask_anyway(self, &Request::IdShow(NoParams {}), &mut passphrase)?;
                 self.output.talk("starting the node");
-                Ok(start::start(self, &Up { passphrase_file, ..Up::default() })?.client)
+                Ok(start::start(self, &Up::default(), &mut passphrase)?.client)
             }
         }
     }
@@ -59,11 +58,4 @@ impl<'a> Context<'a> {
     pub(crate) fn same_directory(&self) -> &str {
         self.output.hint_suffix()
     }
-}
-
-/// `$XDG_DATA_HOME/murmesh`, else `~/.local/share/murmesh`.
-fn default_data_dir() -> Option<PathBuf> {
-    let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(Path::new(".local/share"))))?;
-    Some(base.join("murmesh"))
 }

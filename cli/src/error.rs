@@ -6,33 +6,8 @@ use serde::Serialize;
 
 pub(crate) use self::table::{Entry, TABLE};
 
+pub(crate) mod exit;
 mod table;
-
-/// Exit statuses: a contract with scripts.
-pub(crate) mod exit {
-    /// Done.
-    pub(crate) const DONE: u8 = 0;
-    /// Anything without a status of its own.
-    pub(crate) const OTHER: u8 = 1;
-    /// Usage, or a malformed ticket.
-    pub(crate) const USAGE: u8 = 2;
-    /// The node is not running, unreachable, or already running on this directory.
-    pub(crate) const NODE: u8 = 3;
-    /// No such contact, message or account.
-    pub(crate) const NOT_FOUND: u8 = 4;
-    /// Expired, used up, undeliverable.
-    pub(crate) const ENDED: u8 = 5;
-    /// Locked, wrong passphrase, no permission, database damaged or of a newer version.
-    pub(crate) const LOCKED: u8 = 7;
-    /// Refused: own ticket, already initialised, blocked, a quota, a full disk.
-    pub(crate) const REFUSED: u8 = 8;
-    /// Degraded: `status` found something to do.
-    pub(crate) const DEGRADED: u8 = 9;
-    /// A time-out passed.
-    pub(crate) const TIMED_OUT: u8 = 124;
-    /// Whoever read our output has gone: silent.
-    pub(crate) const PIPE_CLOSED: u8 = 141;
-}
 
 /// What went wrong: the node's errors, and those that only a client can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +18,14 @@ pub(crate) enum Problem {
     Usage,
     /// A file or standard input cannot be read.
     Input,
+    /// A file named on the command line does not exist.
+    NoFile,
     /// A file or standard output cannot be written.
     Output,
     /// Standard output was closed by its reader.
     PipeClosed,
+    /// Ctrl-C at a question.
+    Interrupted,
     /// A fault of this client.
     Client,
     /// `--timeout` passed.
@@ -61,6 +40,8 @@ pub(crate) enum Problem {
     StartTimedOut,
     /// `murmeshd` ended while starting, without saying why.
     NodeDied,
+    /// The node ended while a command was listening to it.
+    NodeEnded,
     /// `murmeshd` could not be made to end.
     NotStopped,
     /// No data directory can be derived from the environment.
@@ -71,6 +52,8 @@ pub(crate) enum Problem {
     Refused,
     /// The message cannot be sent.
     Failed,
+    /// The passphrase cannot be read from where it should be.
+    Passphrase,
 }
 
 /// A problem and what is known about it.
@@ -82,23 +65,31 @@ pub(crate) struct Failure {
     pub(crate) detail: Option<String>,
     /// For bots: fields that stand beside `error` in the document, such as the id of the message that
     /// is still queued.
-    pub(crate) beside: Option<serde_json::Value>,
+    pub(crate) beside: Option<Box<serde_json::Value>>,
+    /// A command that fits better than that of the table.
+    pub(crate) next: Option<String>,
 }
 
 impl Failure {
     /// A problem without detail.
     pub(crate) fn new(problem: Problem) -> Failure {
-        Failure { problem, detail: None, beside: None }
+        Failure { problem, detail: None, beside: None, next: None }
     }
 
     /// A problem with detail.
     pub(crate) fn with(problem: Problem, detail: impl Into<String>) -> Failure {
-        Failure { problem, detail: Some(detail.into()), beside: None }
+        Failure { detail: Some(detail.into()), ..Failure::new(problem) }
     }
 
     /// Adds what was reached in spite of it.
     pub(crate) fn beside(mut self, reached: &impl Serialize) -> Failure {
-        self.beside = serde_json::to_value(reached).ok();
+        self.beside = serde_json::to_value(reached).ok().map(Box::new);
+        self
+    }
+
+    /// Gives it a hint of its own.
+    pub(crate) fn next(mut self, command: impl Into<String>) -> Failure {
+        self.next = Some(command.into());
         self
     }
 
@@ -115,7 +106,7 @@ impl Failure {
     /// The command to type next; `global` repeats the `--data-dir` of this call, so that the hint can
     /// be pasted.
     pub(crate) fn hint(&self, global: &str) -> String {
-        let hint = fill(self.entry().hint, self.detail.as_deref());
+        let hint = self.next.clone().unwrap_or_else(|| self.entry().hint.to_owned());
         let elsewhere = ["--data-dir", "murmesh help", "--version"].iter().any(|part| hint.contains(part));
         if elsewhere { hint } else { hint + global }
     }
@@ -123,7 +114,7 @@ impl Failure {
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
-        Failure { problem: Problem::Node(error.name), detail: error.detail, beside: None }
+        Failure { detail: error.detail, ..Failure::new(Problem::Node(error.name)) }
     }
 }
 
@@ -163,8 +154,10 @@ mod tests {
     const LOCAL: &[Problem] = &[
         Problem::Usage,
         Problem::Input,
+        Problem::NoFile,
         Problem::Output,
         Problem::PipeClosed,
+        Problem::Interrupted,
         Problem::Client,
         Problem::TimedOut,
         Problem::NotRunning,
@@ -172,11 +165,13 @@ mod tests {
         Problem::NoNodeBinary,
         Problem::StartTimedOut,
         Problem::NodeDied,
+        Problem::NodeEnded,
         Problem::NotStopped,
         Problem::NoDataDir,
         Problem::Expired,
         Problem::Refused,
         Problem::Failed,
+        Problem::Passphrase,
     ];
 
     #[test]
@@ -190,6 +185,33 @@ mod tests {
         assert_eq!(TABLE.len(), all.len());
         assert_eq!(TABLE.iter().map(|entry| entry.code).collect::<BTreeSet<_>>().len(), TABLE.len());
         assert_eq!(TABLE.iter().map(|entry| entry.name).collect::<BTreeSet<_>>().len(), TABLE.len());
+    }
+
+    /// The contract, code by code: a script that knows a status must never meet another one.
+    const EXITS: &[(u8, &str)] = &[
+        (exit::OTHER, "E0004 E0006 E0007 E0009"),
+        (exit::USAGE, "E0001 E0002 E0109 E0112 E0206 E0211 E0212 E0303 E0305"),
+        (exit::NODE, "E0008 E0101 E0102 E0103 E0104 E0105 E0106 E0107 E0108 E0110 E0111 E0113"),
+        (exit::NOT_FOUND, "E0010 E0201 E0203 E0204 E0301 E0302"),
+        (exit::ENDED, "E0214 E0306 E0307 E0308"),
+        (exit::LOCKED, "E0402 E0403 E0404 E0405"),
+        (exit::REFUSED, "E0202 E0205 E0207 E0208 E0213 E0304 E0401"),
+        (exit::TIMED_OUT, "E0003"),
+        (exit::INTERRUPTED, "E0011"),
+        (exit::PIPE_CLOSED, "E0005"),
+    ];
+
+    #[test]
+    fn every_code_has_the_exit_status_of_the_contract() {
+        for (status, codes) in EXITS {
+            let rows = TABLE.iter().filter(|entry| entry.exit == *status).map(|entry| entry.code);
+            let mut rows = rows.collect::<Vec<_>>();
+            rows.sort_unstable();
+            assert_eq!(rows.join(" "), *codes, "status {status}");
+            assert!(exit::ALL.iter().any(|(known, _)| known == status), "status {status}");
+        }
+        let told: usize = EXITS.iter().map(|(_, codes)| codes.split(' ').count()).sum();
+        assert_eq!(told, TABLE.len());
     }
 
     #[test]
@@ -223,6 +245,7 @@ mod tests {
                 let hint = failure.hint(" --data-dir /tmp/d");
                 let words = hint.split(' ').collect::<Vec<_>>();
                 assert_eq!(words.first(), Some(&"murmesh"), "{hint}");
+                assert!(!hint.contains(|c: char| c.is_uppercase() && c != 'E'), "no placeholder: {hint}");
                 if let Err(error) = Args::try_parse_from(words)
                     && error.use_stderr()
                 {

@@ -3,12 +3,12 @@
 //! A thin client of the control socket: it can do nothing that a bot on the same socket cannot. It
 //! never opens the node's database, never dials a peer, and starts in milliseconds.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
 use self::args::Args;
-use self::error::{Failure, Problem};
 use self::output::Output;
 
 mod args;
@@ -16,12 +16,15 @@ mod ask;
 mod client;
 mod commands;
 mod context;
+mod data_dir;
 mod duration;
 mod error;
 mod output;
+mod passphrase;
 mod qr;
 mod start;
 mod text;
+mod usage;
 mod words;
 
 fn main() -> ExitCode {
@@ -31,7 +34,7 @@ fn main() -> ExitCode {
     let parsed = command.try_get_matches_from(&raw).and_then(|matches| Args::from_arg_matches(&matches));
     let args = match parsed {
         Ok(args) => args,
-        Err(error) => return ExitCode::from(on_parse_error(&early, &error)),
+        Err(error) => return ExitCode::from(on_parse_error(&early, &error, &raw)),
     };
     let output = Output::new(&args.global);
     let result = commands::run(args, &output);
@@ -39,20 +42,11 @@ fn main() -> ExitCode {
 }
 
 /// Help and version are answers; the rest is usage.
-fn on_parse_error(output: &Output, error: &clap::Error) -> u8 {
-    let answer = !error.use_stderr();
-    let result = match (answer, output.is_json()) {
-        (true, _) => output.text_answer(&error.render(), 0),
-        (false, true) => Err(Failure::with(Problem::Usage, first_line(&error.render().to_string()))),
-        (false, false) => {
-            output.usage(&error.render());
-            Ok(error::exit::USAGE)
-        }
+fn on_parse_error(output: &Output, error: &clap::Error, raw: &[OsString]) -> u8 {
+    let result = if error.use_stderr() {
+        Err(usage::failure(error, raw))
+    } else {
+        output.text_answer(&error.render(), error::exit::DONE)
     };
     result.unwrap_or_else(|failure| output.fail(&failure))
-}
-
-fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }

@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::Path;
 
 use clap::ColorChoice;
 use clap::builder::StyledStr;
@@ -11,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{Global, When};
 use crate::error::{Failure, Problem, exit};
-use crate::text::SafeJson;
+use crate::text::{SafeJson, one_line};
 
 /// Version of the JSON documents.
 const VERSION: u32 = 1;
@@ -68,7 +67,9 @@ impl Output {
             quiet: global.quiet,
             verbose: global.verbose,
             color: global.color,
-            hint_suffix: data_dir.map(|dir| format!(" --data-dir {}", quoted(dir))).unwrap_or_default(),
+            hint_suffix: data_dir
+                .map(|dir| format!(" --data-dir {}", quoted(&dir.display().to_string())))
+                .unwrap_or_default(),
         }
     }
 
@@ -180,24 +181,17 @@ impl Output {
         let _unwritable = io::stderr().write_all(text.as_bytes());
     }
 
-    /// A usage error in clap's words.
-    pub(crate) fn usage(&self, text: &StyledStr) {
-        let colored = self.colors(io::stderr().is_terminal());
-        let text = if colored { text.ansi().to_string() } else { text.to_string() };
-        write_err(text.trim_end());
-    }
-
     /// Tells a failure and returns the exit status.
     pub(crate) fn fail(&self, failure: &Failure) -> u8 {
         let entry = failure.entry();
-        if entry.exit == exit::PIPE_CLOSED {
+        if exit::is_silent(entry.exit) {
             return entry.exit;
         }
         let (message, hint) = (failure.message(), failure.hint(&self.hint_suffix));
         if self.json {
             let error =
                 FailureBody { code: entry.code, name: entry.name, message, hint, retryable: entry.retryable };
-            let told = self.document(&FailureDocument { error, beside: failure.beside.as_ref() });
+            let told = self.document(&FailureDocument { error, beside: failure.beside.as_deref() });
             return told.map_or_else(|unwritable| unwritable.entry().exit, |()| entry.exit);
         }
         let (red, off) =
@@ -219,10 +213,14 @@ impl Output {
 }
 
 /// As a shell takes it back: quoted only where it must be.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+pub(crate) fn quoted(text: &str) -> String {
+    let text = one_line(text);
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ':');
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 fn write_out(bytes: &[u8]) -> Result<(), Failure> {

@@ -11,14 +11,16 @@ use std::{env, io};
 
 use clap::ValueEnum;
 use murmesh_protocol::control::files::{LOCK, LOG, STARTUP_ERROR};
-use murmesh_protocol::control::{ControlError, Done, NoParams, Request, StatusReply};
+use murmesh_protocol::control::{ControlError, Done, ErrorName, IdReply, NoParams, Request, StatusReply};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 
 use crate::args::Up;
 use crate::client::{Client, answer_of, line_of};
 use crate::context::Context;
+use crate::data_dir;
 use crate::error::{Failure, Problem};
+use crate::passphrase::Passphrase;
 
 /// How long a start may take.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -32,80 +34,109 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct Started {
     pub(crate) client: Client,
     pub(crate) status: StatusReply,
+    /// It is the process that was started here; another start may have been faster.
+    pub(crate) ours: bool,
 }
 
 /// Starts a node in the background and waits until its listeners are bound.
-pub(crate) fn start(context: &Context<'_>, flags: &Up) -> Result<Started, Failure> {
+pub(crate) fn start(
+    context: &Context<'_>,
+    flags: &Up,
+    passphrase: &mut Passphrase,
+) -> Result<Started, Failure> {
+    data_dir::make_usable(&context.data_dir)?;
+    passphrase.unlock(context, |passphrase| start_once(context, flags, passphrase))
+}
+
+fn start_once(context: &Context<'_>, flags: &Up, passphrase: &Passphrase) -> Result<Started, Failure> {
     let error_file = context.data_dir.join(STARTUP_ERROR);
     // A reason of an earlier start must not be taken for one of this.
     match fs::remove_file(&error_file) {
-        Ok(()) => {}
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-        Err(error) => {
-            return Err(Failure::with(Problem::Output, format!("{}: {error}", error_file.display())));
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(data_dir::unusable(&error_file, &error));
         }
+        Ok(()) | Err(_) => {}
     }
     let mut command = murmeshd(context, flags)?;
-    command.arg("--detached").stdout(Stdio::null()).stderr(Stdio::null());
-    command.stdin(if reads_stdin(flags) { Stdio::inherit() } else { Stdio::null() });
+    let handed = passphrase.hand_to(&mut command)?;
+    command.arg("--detached").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    context.output.detail(&format!("running {command:?}"));
     let mut child = command.spawn().map_err(|error| cannot_run(&error))?;
+    drop(handed);
     let deadline = Instant::now() + START_PATIENCE;
     loop {
-        if let Some(started) = ready(context, flags)? {
+        if let Some(started) = ready(context, flags, child.id())? {
             return Ok(started);
         }
         if has_ended(&mut child)? {
-            return on_early_end(context, flags, &error_file);
+            return on_early_end(context, flags, child.id(), &error_file);
         }
         if Instant::now() >= deadline {
-            return Err(Failure::with(Problem::StartTimedOut, log_path(context)));
+            return Err(see_log(context, Problem::StartTimedOut));
         }
         thread::sleep(LOOK_EVERY);
     }
 }
 
 /// Becomes the node: returns only when that fails.
-pub(crate) fn become_node(context: &Context<'_>, flags: &Up) -> Failure {
-    match murmeshd(context, flags) {
-        Ok(mut command) => cannot_run(&command.exec()),
-        Err(failure) => failure,
-    }
+pub(crate) fn become_node(context: &Context<'_>, flags: &Up, passphrase: &mut Passphrase) -> Failure {
+    let mut exec = || {
+        data_dir::make_usable(&context.data_dir)?;
+        // A node in the foreground asks nothing and tells its errors in JSON: what would stop it is
+        // found out first.
+        match ask_offline::<IdReply>(context, &Request::IdShow(NoParams {}), passphrase) {
+            Err(failure) if failure.problem != Problem::Node(ErrorName::NoAccount) => return Err(failure),
+            Ok(_) | Err(_) => {}
+        }
+        let mut command = murmeshd(context, flags)?;
+        let _handed = passphrase.hand_to(&mut command)?;
+        Err(cannot_run(&command.exec()))
+    };
+    exec().unwrap_or_else(|failure| failure)
 }
 
 /// The node answers and every listener has its address. One that does not answer yet may do so later.
-fn ready(context: &Context<'_>, flags: &Up) -> Result<Option<Started>, Failure> {
-    match look(context, flags) {
+fn ready(context: &Context<'_>, flags: &Up, child: u32) -> Result<Option<Started>, Failure> {
+    match look(context, flags, child) {
         Err(failure) if failure.problem == Problem::Unreachable => Ok(None),
         looked => looked,
     }
 }
 
-fn look(context: &Context<'_>, flags: &Up) -> Result<Option<Started>, Failure> {
+fn look(context: &Context<'_>, flags: &Up, child: u32) -> Result<Option<Started>, Failure> {
     let Some(mut client) = context.running()? else {
         return Ok(None);
     };
     let status: StatusReply = client.call(&Request::Status(NoParams {}))?;
     let bound = status.listen.iter().filter(|address| address.contains("/p2p/")).count();
-    let ready = bound >= flags.listen.len().max(1) && bound == status.listen.len();
-    Ok(ready.then_some(Started { client, status }))
+    let ours = client.pid() == child;
+    let wanted = if ours { flags.listen.len().max(1) } else { 1 };
+    Ok((bound >= wanted && bound == status.listen.len()).then_some(Started { client, status, ours }))
 }
 
 /// Two starts at once: the one that lost the lock is satisfied with the other's node.
-fn on_early_end(context: &Context<'_>, flags: &Up, error_file: &Path) -> Result<Started, Failure> {
-    if let Some(started) = ready(context, flags)? {
+fn on_early_end(
+    context: &Context<'_>,
+    flags: &Up,
+    child: u32,
+    error_file: &Path,
+) -> Result<Started, Failure> {
+    if let Some(started) = ready(context, flags, child)? {
         return Ok(started);
     }
     let told = fs::read_to_string(error_file).ok();
     let error = told.and_then(|text| serde_json::from_str::<ControlError>(&text).ok());
-    Err(error.map_or_else(|| Failure::with(Problem::NodeDied, log_path(context)), Failure::from))
+    Err(error.map_or_else(|| see_log(context, Problem::NodeDied), Failure::from))
 }
 
 fn has_ended(child: &mut Child) -> Result<bool, Failure> {
     child.try_wait().map(|status| status.is_some()).map_err(|error| cannot_run(&error))
 }
 
-fn log_path(context: &Context<'_>) -> String {
-    context.data_dir.join(LOG).display().to_string()
+/// Points to the log, if the node came so far that there is one.
+fn see_log(context: &Context<'_>, problem: Problem) -> Failure {
+    let log = context.data_dir.join(LOG);
+    if log.is_file() { Failure::with(problem, log.display().to_string()) } else { Failure::new(problem) }
 }
 
 /// The command line of a node on this data directory.
@@ -121,17 +152,7 @@ fn murmeshd(context: &Context<'_>, flags: &Up) -> Result<Command, Failure> {
     if let Some(profile) = flags.profile.and_then(|profile| profile.to_possible_value()) {
         command.arg("--profile").arg(profile.get_name());
     }
-    if reads_stdin(flags) {
-        command.arg("--passphrase-file").arg("/dev/stdin");
-    } else if let Some(file) = &flags.passphrase_file {
-        command.arg("--passphrase-file").arg(file);
-    }
-    context.output.detail(&format!("running {command:?}"));
     Ok(command)
-}
-
-fn reads_stdin(flags: &Up) -> bool {
-    flags.passphrase_file.as_deref() == Some(Path::new("-"))
 }
 
 /// Beside this program, then on PATH.
@@ -144,23 +165,38 @@ fn find_murmeshd() -> Result<PathBuf, Failure> {
 }
 
 fn cannot_run(error: &io::Error) -> Failure {
-    Failure::with(Problem::Client, format!("cannot run murmeshd: {error}"))
+    Failure::with(Problem::Client, format!("cannot run murmeshd: {}", data_dir::system_words(error)))
 }
 
 /// Asks the running node, or `murmeshd offline` if none runs.
 pub(crate) fn ask_anyway<T: DeserializeOwned>(
     context: &Context<'_>,
     request: &Request,
-    passphrase_file: Option<&Path>,
+    passphrase: &mut Passphrase,
 ) -> Result<T, Failure> {
-    if let Some(mut client) = context.running()? {
-        return client.call(request);
+    match context.running()? {
+        Some(mut client) => client.call(request),
+        None => ask_offline(context, request, passphrase),
     }
+}
+
+fn ask_offline<T: DeserializeOwned>(
+    context: &Context<'_>,
+    request: &Request,
+    passphrase: &mut Passphrase,
+) -> Result<T, Failure> {
+    data_dir::check_readable(&context.data_dir)?;
+    passphrase.unlock(context, |passphrase| ask_once(context, request, passphrase))
+}
+
+fn ask_once<T: DeserializeOwned>(
+    context: &Context<'_>,
+    request: &Request,
+    passphrase: &Passphrase,
+) -> Result<T, Failure> {
     let mut command = Command::new(find_murmeshd()?);
     command.arg("offline").arg("--data-dir").arg(&context.data_dir);
-    if let Some(file) = passphrase_file {
-        command.arg("--passphrase-file").arg(file);
-    }
+    let handed = passphrase.hand_to(&mut command)?;
     context.output.detail(&format!("running {command:?}"));
     let mut child = command
         .stdin(Stdio::piped())
@@ -168,6 +204,7 @@ pub(crate) fn ask_anyway<T: DeserializeOwned>(
         .stderr(Stdio::inherit())
         .spawn()
         .map_err(|error| cannot_run(&error))?;
+    drop(handed);
     if let Some(mut stdin) = child.stdin.take() {
         // A node that ends before it reads has said why, or nothing: seen below.
         let _early_end = stdin.write_all(line_of(1, request)?.as_bytes());

@@ -3,8 +3,11 @@
 
 use std::io;
 
-/// One line: line breaks and tabs become spaces.
+use murmesh_protocol::control::without_escapes;
+
+/// One line: escape sequences go as a whole, line breaks and tabs become spaces.
 pub(crate) fn one_line(text: &str) -> String {
+    let text = without_escapes(text);
     let kept = text.chars().map(|c| if is_break(c) || c == '\t' { ' ' } else { c });
     kept.filter(|c| !is_unsafe(*c)).collect()
 }
@@ -70,8 +73,8 @@ mod tests {
 
     #[test]
     fn a_name_cannot_forge_a_line_or_turn_one_around() {
-        assert_eq!(one_line("bob\u{1b}[2J\nalice: hi"), "bob[2J alice: hi");
-        assert_eq!(one_line("\u{202e}evil\u{202c} \u{9b}31m"), "evil 31m");
+        assert_eq!(one_line("bob\u{1b}[2J\nalice: hi"), "bob alice: hi");
+        assert_eq!(one_line("\u{202e}evil\u{202c} \u{9b}31m!"), "evil !");
         assert_eq!(many_lines("a\r\nb\u{2028}alice: c\n\n", "    "), "a\n    b\n    alice: c");
         assert_eq!(one_line("zoë 👩‍👩‍👧 שלום"), "zoë 👩‍👩‍👧 שלום");
     }

@@ -21,6 +21,18 @@ pub(crate) fn moment(at: Timestamp) -> String {
     dated(at, "%H:%M", " %H:%M")
 }
 
+/// `in 12 s`, `in 5 min`; a moment if it is more than an hour ahead; nothing once it is past.
+pub(crate) fn soon(at: Timestamp) -> Option<String> {
+    let words = match at.0.since(now().0) {
+        0 => return None,
+        1..SECOND_MS => "in 1 s".to_owned(),
+        ms @ SECOND_MS..MINUTE_MS => format!("in {} s", ms / SECOND_MS),
+        ms @ MINUTE_MS..HOUR_MS => format!("in {}", span(ms)),
+        _ => format!("at {}", moment(at)),
+    };
+    Some(words)
+}
+
 /// `8 Dec`, with the year if it is another; `14:02` if it is today.
 pub(crate) fn day(at: Timestamp) -> String {
     dated(at, "%H:%M", "")
@@ -121,6 +133,15 @@ pub(crate) fn reason(reason: QueuedReason, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_soon_is_told_as_a_wait() {
+        let ahead = |ms: u64| soon(Timestamp(Time(now().0.0 + ms))).unwrap();
+        assert_eq!(soon(Timestamp(Time(0))), None);
+        assert_eq!(ahead(12_900), "in 12 s");
+        assert_eq!(ahead(5 * MINUTE_MS + 30_000), "in 5 min");
+        assert!(ahead(26 * HOUR_MS).starts_with("at "));
+    }
 
     #[test]
     fn spans_have_at_most_two_units() {

@@ -87,6 +87,7 @@ impl NodeBackend {
         status.health = Health { ok: reasons.is_empty(), reasons };
         status.started_at = self.started.into();
         status.custodians_known = count(network.custodians_known);
+        status.reach = Some(network.reach);
         Ok(status)
     }
 }
@@ -145,6 +146,7 @@ fn without_account() -> StatusReply {
         unread: 0,
         started_at: Time(0).into(),
         custodians_known: 0,
+        reach: None,
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use libp2p::core::transport::ListenerId;
 use libp2p::identity::Keypair;
 use libp2p::{Multiaddr, Swarm};
+use murmesh_protocol::control;
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::wire::frame::Role;
 use tokio::sync::mpsc;
@@ -68,6 +69,8 @@ pub struct NetworkStatus {
     pub known: usize,
     /// Other peers that would keep mail.
     pub custodians_known: usize,
+    /// How this node can be reached.
+    pub reach: control::Reach,
 }
 
 /// Why the network does not start.

@@ -8,11 +8,13 @@
 use serde::{Deserialize, Serialize};
 
 pub use self::error::{ControlError, ErrorName};
+pub use self::escape::without_escapes;
 pub use self::event::{Event, EventBody, EventKind};
 pub use self::request::{Reply, Request};
 pub use self::timestamp::Timestamp;
 
 pub mod error;
+mod escape;
 pub mod event;
 pub mod files;
 mod request;
@@ -91,6 +93,18 @@ pub enum ContactState {
     Connected,
     /// Blocked by this account.
     Blocked,
+}
+
+/// What a node knows of how it can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// It listens on this machine only.
+    Loopback,
+    /// Somebody at a global address has dialed it since it started.
+    Outside,
+    /// Nobody from outside did: perhaps it can be reached in its own network only.
+    Unproven,
 }
 
 macro_rules! shapes {
@@ -207,6 +221,8 @@ shapes! {
         started_at: Timestamp,
         /// Eligible custodians other than this node that it knows of.
         custodians_known: u64,
+        /// How it can be reached.
+        #[serde(skip_serializing_if = "Option::is_none", default)] reach: Option<Reach>,
     }
 
     /// `invite.create`.

@@ -31,12 +31,25 @@ trap 'exit 143' TERM
 
 step() { printf '\n== %s\n' "$*"; }
 
-# show NAME ARGS...: what a person would type and see.
-show() {
+# typed NAME TEXT...: what is typed on somebody's machine. The script adds --json, to read the answers.
+typed() {
     local name=$1
     shift
-    say "\$ murmesh $*        # on $name's machine"
+    say "  $name\$ murmesh $*"
+}
+
+# show NAME ARGS...: what a person would type and see.
+show() {
+    typed "$@"
+    local name=$1
+    shift
     murmesh "$name" "$@" 2>&1 | sed 's/^/  /' || true
+}
+
+# A ticket is a secret, and long: enough of it to see what it is.
+shortened() {
+    local ticket=$1
+    say "  ${ticket:0:24}… (${#ticket} characters)"
 }
 
 # promise TEXT COMMAND...: runs the command and writes down whether the promise was kept.
@@ -58,13 +71,14 @@ bring_up() {
     local name=$1 document
     shift
     STARTED+=("$name")
+    typed "$name" up --listen "$LOOPBACK" "$@"
     if ! document=$(start "$name" "$@"); then
         say "$name did not start: $document" >&2
         exit 1
     fi
     field pid <<<"$document" >"$WORK/$name.pid"
     first_address <<<"$document" >"$WORK/$name.address"
-    say "  $name: process $(cat "$WORK/$name.pid"), $(cat "$WORK/$name.address")"
+    say "  running: process $(cat "$WORK/$name.pid"), listening on $(cat "$WORK/$name.address")"
 }
 
 # ---- What the promises check ---------------------------------------------------------------------
@@ -85,13 +99,18 @@ connected() {
 }
 
 introduce() {
+    typed alice invite
     murmesh alice invite --json | field ticket >"$WORK/ticket"
+    shortened "$(cat "$WORK/ticket")"
+    typed bob "add - --wait connected --timeout 20s      # and the ticket on standard input"
     murmesh bob add - --wait connected --timeout 20s --json <"$WORK/ticket" >"$WORK/added" || return 1
+    say "  $(field contact <"$WORK/added") is $(field state <"$WORK/added")"
     until_ok 10 connected alice bob
 }
 
 # Sends and waits for the recipient's own word; tells how long it took.
 delivered_online() {
+    typed "$1" "send $2 \"$3\" --wait delivered --timeout 15s"
     murmesh "$1" send "$2" "$3" --wait delivered --timeout 15s --json >"$WORK/sent" || return 1
     say "  delivered to $2 in $(field after_ms <"$WORK/sent") ms ($(field path <"$WORK/sent"))"
     [ "$(murmesh "$2" read "$1" --json | count "\"text\":\"$3\"")" = 1 ]
@@ -102,14 +121,17 @@ send_while_away() {
     local text
     : >"$WORK/ids"
     for text in "${AWAY[@]}"; do
+        typed alice "send bob \"$text\" --wait held --timeout 20s"
         if ! murmesh alice send bob "$text" --wait held --timeout 20s --json >"$WORK/sent"; then
             say "  \"$text\" is only $(field state <"$WORK/sent")"
             field id <"$WORK/sent" >>"$WORK/ids"
             return 1
         fi
         field id <"$WORK/sent" >>"$WORK/ids"
-        say "  \"$text\": held by $(field held <"$WORK/sent") of $(field want <"$WORK/sent")"
+        say "  held by $(field held <"$WORK/sent") of $(field want <"$WORK/sent")"
     done
+    say "  (held: at least four keep it, or all where fewer are known, so alice may leave; the count still"
+    say "  rises to the number wanted, which is eight or all that are known)"
 }
 
 all_with_bob() {
@@ -170,8 +192,10 @@ for name in c2 c3 c4 c5; do
 done
 
 step "alice and bob, each on a machine of their own; bob knows no address at all"
-murmesh alice --quiet init --name alice >/dev/null
-murmesh bob --quiet init --name bob >/dev/null
+typed alice init --name alice
+murmesh alice --quiet init --name alice | sed 's/^/  /'
+typed bob init --name bob
+murmesh bob --quiet init --name bob | sed 's/^/  /'
 bring_up alice --peer "$FIRST"
 bring_up bob
 promise "seven nodes run, none of them a server" seven_run
@@ -185,14 +209,15 @@ promise "a message reaches bob" delivered_online alice bob "hello bob"
 promise "and one reaches alice" delivered_online bob alice "hello alice"
 
 step "bob closes his laptop; alice writes to him"
-murmesh bob down --quiet >/dev/null
+show bob down
 promise "messages to somebody who is away are held by others" send_while_away
 show alice outbox list
 
 step "alice leaves too, and two of the five die: one by kill -9"
-murmesh alice down --quiet >/dev/null
+show alice down
+say "  c2\$ kill -9 $(cat "$WORK/c2.pid")"
 kill -9 "$(cat "$WORK/c2.pid")"
-murmesh c3 down --quiet >/dev/null
+show c3 down
 say "  (three seconds pass)"
 sleep 3
 

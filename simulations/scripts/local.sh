@@ -48,25 +48,33 @@ done
 
 cat <<TEXT
 
-$N custodians run. In another terminal, two people meet:
+$N custodians run. In a second terminal, alice:
 
-  export PATH="$BIN:\$PATH"
-  murmesh --data-dir $WORK/alice init --name alice
-  murmesh --data-dir $WORK/alice up --listen $LOOPBACK --peer $FIRST
-  murmesh --data-dir $WORK/bob init --name bob
-  murmesh --data-dir $WORK/bob up --listen $LOOPBACK
-  murmesh --data-dir $WORK/alice invite | murmesh --data-dir $WORK/bob add - --wait connected
-  murmesh --data-dir $WORK/alice send bob "hello"
-  murmesh --data-dir $WORK/bob read alice
+  export PATH="$BIN:\$PATH" MURMESH_DATA_DIR=$WORK/alice
+  murmesh init --name alice
+  murmesh up --listen $LOOPBACK --peer $FIRST
+  murmesh invite > $WORK/ticket
 
-Then stop bob, write to him, and start him again:
+In a third one, bob, who knows no address at all:
 
-  murmesh --data-dir $WORK/bob down
-  murmesh --data-dir $WORK/alice send bob "there?" --wait held
-  murmesh --data-dir $WORK/bob up --listen $LOOPBACK
-  murmesh --data-dir $WORK/bob read alice --follow
+  export PATH="$BIN:\$PATH" MURMESH_DATA_DIR=$WORK/bob
+  murmesh init --name bob
+  murmesh up --listen $LOOPBACK
+  murmesh add @$WORK/ticket
+  murmesh send alice "hello"
+  murmesh down
 
-Ctrl-C stops everything in $WORK and removes it.
+Bob is away; alice writes to him, and leaves too:
+
+  murmesh read bob
+  murmesh send bob "there?" --wait held
+  murmesh down
+
+Bob is back (a node that was started with --listen listens there again):
+
+  murmesh read alice --follow
+
+Ctrl-C here stops everything in $WORK and removes it.
 TEXT
 while :; do
     sleep 1

@@ -45,8 +45,9 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
         waited?;
     }
     if args.wait == Some(AddWait::Connected) && added.state != ContactState::Connected {
-        let detail = "the other side has not answered yet";
-        return Err(Failure::with(Problem::TimedOut, detail).beside(&added));
+        let detail = format!("{} has not answered yet; the request goes on", one_line(&added.contact));
+        let failure = Failure::with(Problem::TimedOut, detail).next("murmesh contact list");
+        return Err(failure.beside(&added));
     }
     context.output.answer(&added, || words(&added))?;
     if added.state == ContactState::Requested {
@@ -103,10 +104,8 @@ fn ticket(context: &Context<'_>, given: Option<String>) -> Result<String, Failur
         Some("-") => ask::stdin()?,
         None if ask::can_ask(context.no_input) => ask::line(context.output, "ticket: ")?.unwrap_or_default(),
         None => {
-            return Err(Failure::with(
-                Problem::Usage,
-                "a ticket is needed: TICKET, @FILE, or - for standard input",
-            ));
+            let words = "a ticket is needed: @FILE, - for standard input, or the ticket itself";
+            return Err(Failure::with(Problem::Usage, words).next("murmesh help add"));
         }
         Some(text) => match text.strip_prefix('@') {
             Some(file) => ask::file(Path::new(file))?,

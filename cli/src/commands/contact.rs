@@ -10,16 +10,19 @@ use crate::error::exit;
 use crate::text::one_line;
 use crate::words::moment;
 
+/// Characters of a name in the list: with the rest it fits 80 columns.
+const NAME_CHARS: usize = 22;
+/// Characters of an account in the list: enough to name it.
+const ACCOUNT_CHARS: usize = 12;
+
 pub(super) fn list(context: &Context<'_>) -> Outcome {
     let reply: ContactsReply = context.node()?.call(&Request::Contacts(NoParams {}))?;
     context.output.answer(&reply, || {
         let lines = reply.contacts.iter().map(|contact| {
-            format!(
-                "{:<16} {:<28} {}\n",
-                one_line(&contact.name),
-                presence(contact),
-                one_line(&contact.account)
-            )
+            let name = cut(&one_line(&contact.name), NAME_CHARS);
+            let account = one_line(&contact.account).chars().take(ACCOUNT_CHARS).collect::<String>();
+            let (state, seen) = (state(contact), seen(contact));
+            format!("{name:<NAME_CHARS$}  {state:<9}  {seen:<31}  {account}\n")
         });
         lines.collect::<String>()
     })?;
@@ -47,19 +50,43 @@ fn screen(contact: &ContactReply) -> String {
         "name      {}\naccount   {}\nstate     {}\nnickname  {nickname}\nadded     {}\nverified  {}",
         one_line(&contact.name),
         one_line(&contact.account),
-        presence(contact),
+        state_and_seen(contact),
         moment(contact.added_at),
         if contact.verified { "yes" } else { "no" },
     )
 }
 
-/// `online`, `offline (seen 14:02)`, `requested`, `blocked`.
-fn presence(contact: &ContactReply) -> String {
-    match (contact.state, contact.online, contact.seen_at) {
-        (ContactState::Requested, _, _) => "requested".to_owned(),
-        (ContactState::Blocked, _, _) => "blocked".to_owned(),
-        (ContactState::Connected, true, _) => "online".to_owned(),
-        (ContactState::Connected, false, Some(at)) => format!("offline (seen {})", moment(at)),
-        (ContactState::Connected, false, None) => "offline".to_owned(),
+fn state(contact: &ContactReply) -> &'static str {
+    match contact.state {
+        ContactState::Requested => "requested",
+        ContactState::Connected => "connected",
+        ContactState::Blocked => "blocked",
     }
+}
+
+/// `online`, `seen 14:02`, `not answered yet`.
+fn seen(contact: &ContactReply) -> String {
+    match (contact.state, contact.online, contact.seen_at) {
+        (ContactState::Blocked, _, _) => String::new(),
+        (ContactState::Requested, _, _) => "has not answered yet".to_owned(),
+        (ContactState::Connected, true, _) => "online".to_owned(),
+        (ContactState::Connected, false, Some(at)) => format!("offline, seen {}", moment(at)),
+        (ContactState::Connected, false, None) => "offline, not seen yet".to_owned(),
+    }
+}
+
+/// `connected (online)`.
+fn state_and_seen(contact: &ContactReply) -> String {
+    match seen(contact).as_str() {
+        "" => state(contact).to_owned(),
+        seen => format!("{} ({seen})", state(contact)),
+    }
+}
+
+/// At most so many characters, with a sign of what is missing.
+fn cut(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    text.chars().take(chars_max - 1).chain(['…']).collect()
 }

@@ -31,7 +31,7 @@ pub(super) fn run(output: &Output, topic: &[String]) -> Outcome {
             }
         };
     }
-    let help = found.render_long_help();
+    let help = found.render_help();
     output.text_answer(&help, exit::DONE)
 }
 
@@ -39,11 +39,16 @@ fn find<'a>(command: &'a mut Command, word: &str) -> Option<&'a mut Command> {
     command.find_subcommand_mut(word)
 }
 
-/// The whole table, for a page to look things up in.
+/// Both tables, for a page to look things up in.
 fn all_errors() -> String {
-    let rows = TABLE.iter().filter(|entry| entry.exit != exit::PIPE_CLOSED);
+    let statuses = exit::ALL.iter().map(|(status, meaning)| format!("{status:>5}  {meaning}\n"));
+    let rows = TABLE.iter().filter(|entry| !exit::is_silent(entry.exit));
     let rows = rows.map(|entry| format!("{}  exit {:<3}  {}\n", entry.code, entry.exit, entry.name));
-    format!("{}\n`murmesh help CODE` explains one.\n", rows.collect::<String>())
+    format!(
+        "Exit status:\n{}\nErrors:\n{}\n`murmesh help CODE` explains one.\n",
+        statuses.collect::<String>(),
+        rows.collect::<String>()
+    )
 }
 
 fn explain(entry: &Entry) -> String {

@@ -9,6 +9,7 @@ use super::Outcome;
 use crate::args::Paint;
 use crate::context::Context;
 use crate::error::{Failure, Problem, exit};
+use crate::passphrase::Passphrase;
 use crate::qr::Code;
 use crate::start;
 use crate::text::one_line;
@@ -47,6 +48,5 @@ pub(super) fn qr(context: &Context<'_>, paint: &Paint) -> Outcome {
 }
 
 fn ask(context: &Context<'_>) -> Result<IdReply, Failure> {
-    let passphrase_file = std::env::var_os("MURMESH_PASSPHRASE_FILE").map(std::path::PathBuf::from);
-    start::ask_anyway(context, &Request::IdShow(NoParams {}), passphrase_file.as_deref())
+    start::ask_anyway(context, &Request::IdShow(NoParams {}), &mut Passphrase::of_environment())
 }

@@ -6,23 +6,33 @@ use super::Outcome;
 use crate::args::Init;
 use crate::context::Context;
 use crate::error::{Failure, Problem, exit};
+use crate::passphrase::Passphrase;
 use crate::text::one_line;
-use crate::{ask, start};
+use crate::{ask, data_dir, start};
 
 pub(super) fn run(context: &Context<'_>, args: Init) -> Outcome {
-    if args.passphrase_file.as_deref().is_some_and(|file| file.as_os_str() == "-") {
-        return Err(Failure::with(Problem::Usage, "init reads a passphrase from a file only"));
-    }
+    data_dir::make_usable(&context.data_dir)?;
     let name = match args.name {
         Some(name) => name,
         None => ask_name(context, args.non_interactive)?,
     };
+    let mut passphrase = Passphrase::of(args.passphrase_file.as_deref());
+    passphrase.choose(context).map_err(again)?;
     let request = Request::Init(InitParams { name: Some(name) });
-    let reply: InitReply = start::ask_anyway(context, &request, args.passphrase_file.as_deref())?;
+    let reply: InitReply = start::ask_anyway(context, &request, &mut passphrase)?;
     context.output.talk(&format!("made the account of {}; its address:", one_line(&reply.name)));
     context.output.answer(&reply, || reply.account.clone())?;
     context.output.talk(&format!("next: murmesh invite --qr{}", context.same_directory()));
     Ok(exit::DONE)
+}
+
+/// The way to type a passphrase that could not be read.
+fn again(failure: Failure) -> Failure {
+    if failure.problem == Problem::Passphrase {
+        failure.next("murmesh init --passphrase-file -")
+    } else {
+        failure
+    }
 }
 
 /// The login name, unless a person says otherwise.

@@ -18,7 +18,8 @@ pub(super) fn run(context: &Context<'_>, args: &Invite) -> Outcome {
     }))?;
     let code = if args.qr { Some(Code::of(&reply.ticket)?) } else { None };
     context.output.answer(&reply, || match &code {
-        Some(code) => format!("{}{}", code.half_blocks(false), reply.ticket),
+        // The code last: with the longest ticket not all fits 24 lines, and a code must be seen whole.
+        Some(code) => format!("{}\n{}", reply.ticket, code.half_blocks(false)),
         None => reply.ticket.clone(),
     })?;
     context.output.talk(&format!(

@@ -6,7 +6,10 @@ use super::Outcome;
 use crate::context::Context;
 use crate::error::exit;
 use crate::text::one_line;
-use crate::words::{day, moment, reason, short_message, state};
+use crate::words::{count, day, reason, short_message, soon, state};
+
+/// What a terminal shows on one line.
+const LINE_CHARS_MAX: usize = 80;
 
 pub(super) fn list(context: &Context<'_>) -> Outcome {
     let reply: OutboxReply = context.node()?.call(&Request::Outbox(NoParams {}))?;
@@ -24,7 +27,7 @@ pub(super) fn show(context: &Context<'_>, id: String) -> Outcome {
     Ok(exit::DONE)
 }
 
-/// `3f9a27c41d  bob  queued: kept here; goes when bob is seen; 3 attempts, next 14:05`.
+/// `3f9a27c41d  bob  queued: kept here; goes when bob is seen; 3 attempts, next try in 12 s`.
 fn line(entry: &OutboxEntry) -> String {
     let to = one_line(&entry.to);
     let mut text = format!("{}  {to}  {}", short_message(&entry.id), state(entry.state));
@@ -33,9 +36,13 @@ fn line(entry: &OutboxEntry) -> String {
         text += &entry.custodians.until.map(|until| format!(", until {}", day(until))).unwrap_or_default();
     }
     text += &entry.reason.map(|why| format!(": {}", reason(why, &to))).unwrap_or_default();
-    if entry.attempts > 0 {
-        text += &format!("; {} attempts", entry.attempts);
+    let attempts = (entry.attempts > 0).then(|| count(entry.attempts.into(), "attempt"));
+    // One that is overdue waits for somebody to be seen.
+    let next_try = entry.next_try.and_then(soon).map(|soon| format!("next try {soon}"));
+    let tries = attempts.into_iter().chain(next_try).collect::<Vec<_>>().join(", ");
+    match (tries.is_empty(), text.chars().count() + 2 + tries.chars().count()) {
+        (true, _) => text,
+        (false, ..=LINE_CHARS_MAX) => format!("{text}; {tries}"),
+        (false, _) => format!("{text}\n            {tries}"),
     }
-    text += &entry.next_try.map(|at| format!(", next {}", moment(at))).unwrap_or_default();
-    text
 }

@@ -1,19 +1,22 @@
 //! `peer list`.
 
-use murmesh_protocol::control::{NoParams, PeerReply, PeersReply, Request};
+use murmesh_protocol::control::{NoParams, PeerReply, PeersReply, Request, StatusReply};
 
 use super::Outcome;
+use super::status::way_in;
 use crate::context::Context;
 use crate::error::exit;
 use crate::text::one_line;
 use crate::words::moment;
 
 pub(super) fn list(context: &Context<'_>) -> Outcome {
-    let reply: PeersReply = context.node()?.call(&Request::Peers(NoParams {}))?;
+    let mut client = context.node()?;
+    let reply: PeersReply = client.call(&Request::Peers(NoParams {}))?;
     context.output.answer(&reply, || reply.peers.iter().map(|peer| line(peer) + "\n").collect())?;
     if reply.peers.is_empty() {
-        let same = context.same_directory();
-        context.output.talk(&format!("no other peer known; add one: murmesh up{same} --peer MULTIADDR"));
+        let status: StatusReply = client.call(&Request::Status(NoParams {}))?;
+        let way_in = way_in(status.account.is_some(), context.same_directory());
+        context.output.talk(&format!("no other peer is known; {way_in}"));
     }
     Ok(exit::DONE)
 }

@@ -117,7 +117,10 @@ fn since(text: &str) -> Result<Timestamp, Failure> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    let back = parse_ms(text).map_err(|error| Failure::with(Problem::Usage, format!("--since: {error}")))?;
+    let back = parse_ms(text).map_err(|error| {
+        let words = format!("--since WHEN: \"{text}\": {error}; or it is a time: 2026-11-24T03:22:25Z");
+        Failure::with(Problem::Usage, words).next("murmesh help read")
+    })?;
     Ok(Timestamp(now().0.minus(back)))
 }
 

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::error::{Failure, Problem, exit};
 use crate::text::one_line;
-use crate::words::{day, moment, reason, span, state};
+use crate::words::{day, moment, reason, short_message, span, state};
 
 /// How long a person who did not say `--wait` sees progress.
 const PATIENCE_OF_PEOPLE: Duration = Duration::from_secs(2);
@@ -59,8 +59,7 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
         let target = target(args.wait.unwrap_or(SendWait::Queued));
         let deadline = Instant::now() + Duration::from_millis(args.timeout);
         if !wait_for(&mut client, &mut sent, target, deadline)? {
-            let detail = format!("the message is {}", state(sent.state));
-            return Err(Failure::with(Problem::TimedOut, detail).beside(&sent));
+            return Err(timed_out(&mut client, &mut sent));
         }
     }
     if let Some(problem) = ended_badly(sent.state) {
@@ -79,7 +78,8 @@ fn text(context: &Context<'_>, given: Option<String>) -> Result<String, Failure>
         Some("-") => {}
         Some(_) => return Ok(given.unwrap_or_default()),
         None if ask::can_ask(false) && context.no_input => {
-            return Err(Failure::with(Problem::Usage, "a text is needed: TEXT, or - for standard input"));
+            let words = "a text is needed: TEXT, or - for standard input";
+            return Err(Failure::with(Problem::Usage, words).next("murmesh help send"));
         }
         None if ask::can_ask(false) => {
             context.output.talk("type the message; end with Ctrl-D on a line of its own")
@@ -121,6 +121,14 @@ fn wait_for(
         }
     }
     Ok(true)
+}
+
+/// Which message it is about, why it is not further, and where its story is.
+fn timed_out(client: &mut Client, sent: &mut Sent) -> Failure {
+    // Without an answer the reason that is known has to do.
+    let _presence = ask_online(client, sent);
+    let detail = format!("message {} stays in the outbox, {}", short_message(&sent.id), words(sent));
+    Failure::with(Problem::TimedOut, detail).next(format!("murmesh why {}", sent.id)).beside(sent)
 }
 
 /// Up to two seconds; less when the contact is offline and others hold the message: nothing more will

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use murmesh_protocol::control::{ErrorName, NoParams, Request, StatusReply};
+use murmesh_protocol::control::{ErrorName, NoParams, Reach, Request, StatusReply};
 
 use super::Outcome;
 use crate::context::Context;
@@ -33,9 +33,19 @@ fn screen(status: &StatusReply, same: &str) -> String {
         None => row("account", "none: keeps mail for others only".to_owned()),
     }
     for address in &status.listen {
-        row("listen", address.clone());
+        // The peer is named above: without it most addresses fit the line.
+        row("listen", address.split("/p2p/").next().unwrap_or_default().to_owned());
     }
-    row("peers", format!("{} connected, {} known", status.peers.connected, status.peers.known));
+    if let Some(reach) = status.reach {
+        row("reach", words_of_reach(reach).to_owned());
+    }
+    row(
+        "peers",
+        format!(
+            "{} connected, {} known, {} of them keep mail",
+            status.peers.connected, status.peers.known, status.custodians_known
+        ),
+    );
     if status.account.is_some() {
         let outbox = &status.outbox;
         row("mail", format!("{} queued, {} held, {} unread", outbox.queued, outbox.held, status.unread));
@@ -44,27 +54,26 @@ fn screen(status: &StatusReply, same: &str) -> String {
     row(
         "custody",
         format!(
-            "{}, {}, {}; {} known that keep mail",
+            "{} for others; {} (yours too); {}",
             count(custody.envelopes, "envelope"),
-            count(custody.records, "record"),
+            count(custody.records, "public record"),
             size(custody.bytes),
-            count(status.custodians_known, "other peer"),
         ),
     );
     if status.health.ok {
         row("health", "all is well".to_owned());
     }
     for reason in &status.health.reasons {
-        row("health", words_for(reason, same));
+        row("health", words_for(reason, status.account.is_some(), same));
     }
     text
 }
 
 /// A reason in words, with the command that helps. The node names some of its own errors as reasons.
-pub(super) fn words_for(reason: &str, same: &str) -> String {
+pub(super) fn words_for(reason: &str, account: bool, same: &str) -> String {
     let error = serde_json::from_value::<ErrorName>(reason.into()).ok();
     match (reason, error) {
-        ("no-peers", _) => format!("no peer is connected; add one: murmesh up{same} --peer MULTIADDR"),
+        ("no-peers", _) => format!("no peer is connected; {}", way_in(account, same)),
         ("nobody-to-keep-mail", _) => {
             "nobody else keeps mail: messages to people who are offline wait here".to_owned()
         }
@@ -79,9 +88,45 @@ pub(super) fn words_for(reason: &str, same: &str) -> String {
     }
 }
 
+/// How to find a first peer.
+pub(super) fn way_in(account: bool, same: &str) -> String {
+    if account {
+        format!("a ticket is a way in: murmesh add{same}")
+    } else {
+        "how to name one: murmesh help up".to_owned()
+    }
+}
+
+fn words_of_reach(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Loopback => "this machine only: every listener is on loopback",
+        Reach::Outside => "from outside: somebody at a global address has dialed it",
+        Reach::Unproven => "not proven yet: nobody at a global address has dialed it",
+    }
+}
+
 /// Why there is no account to use, if that is so.
 pub(super) fn without_account(status: &StatusReply, same: &str) -> Option<String> {
     let reason = |reason: &&String| !matches!(reason.as_str(), "no-peers" | "nobody-to-keep-mail");
     let reason = status.health.reasons.iter().find(reason).map_or("no-account", String::as_str);
-    status.account.is_none().then(|| words_for(reason, same))
+    status.account.is_none().then(|| words_for(reason, false, same))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Args;
+
+    #[test]
+    fn every_reason_ends_with_a_command_that_the_parser_takes() {
+        let reasons = ["no-peers", "no-account", "locked", "database", "internal"];
+        for (reason, account) in reasons.iter().flat_map(|reason| [(reason, true), (reason, false)]) {
+            let words = words_for(reason, account, " --data-dir /tmp/d");
+            let at = words.find("murmesh ").unwrap();
+            let parsed = Args::try_parse_from(words[at..].split(' '));
+            assert!(parsed.is_ok() || !parsed.is_err_and(|error| error.use_stderr()), "{words}");
+        }
+    }
 }

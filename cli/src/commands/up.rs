@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use murmesh_protocol::control::{NoParams, Request, StatusReply};
 use serde::Serialize;
 
@@ -12,6 +13,8 @@ use crate::args::Up;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{Failure, exit};
+use crate::output::quoted;
+use crate::passphrase::Passphrase;
 use crate::start;
 use crate::words::count;
 
@@ -26,32 +29,58 @@ struct Running<'a> {
     pid: u32,
     peer_id: &'a str,
     listen: &'a [String],
+    /// Flags of this call that a node started earlier does not know of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_applied: Vec<String>,
 }
 
 pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
+    let mut passphrase = Passphrase::of(args.passphrase_file.as_deref());
     let (mut client, status, already) = match context.running()? {
         Some(mut client) => {
             let status = ask(&mut client)?;
             (client, status, true)
         }
-        None if args.foreground => return Err(start::become_node(context, args)),
+        None if args.foreground => return Err(start::become_node(context, args, &mut passphrase)),
         None => {
-            let started = start::start(context, args)?;
-            (started.client, started.status, false)
+            let started = start::start(context, args, &mut passphrase)?;
+            (started.client, started.status, !started.ours)
         }
     };
-    let running =
-        Running { state: &status.state, pid: status.pid, peer_id: &status.peer_id, listen: &status.listen };
+    let not_applied = if already { flags(args) } else { Vec::new() };
+    let running = Running {
+        state: &status.state,
+        pid: status.pid,
+        peer_id: &status.peer_id,
+        listen: &status.listen,
+        not_applied,
+    };
     context.output.answer(&running, || {
         let how = if already { "running already" } else { "running" };
         let addresses = status.listen.iter().map(|address| format!("\n  {address}")).collect::<String>();
         format!("{how}: process {}, listening on{addresses}", status.pid)
     })?;
+    if !running.not_applied.is_empty() {
+        let (flags, same) = (running.not_applied.join(" "), context.same_directory());
+        context.output.talk(&format!(
+            "it runs as it was started; not applied: {flags}\n  next: murmesh down{same} && murmesh up {flags}{same}"
+        ));
+    }
     if !context.output.is_json() {
-        let settled = settle(&mut client, status, !args.peer.is_empty())?;
+        let settled = settle(&mut client, status.clone(), !args.peer.is_empty())?;
         context.output.talk(&about_mail(&settled, context.same_directory()));
     }
     Ok(exit::DONE)
+}
+
+/// What was asked of the node, as it was typed.
+fn flags(args: &Up) -> Vec<String> {
+    let profile = args.profile.and_then(|profile| profile.to_possible_value());
+    let profile = profile.iter().map(|profile| format!("--profile {}", profile.get_name()));
+    let foreground = args.foreground.then(|| "--foreground".to_owned());
+    let listen = args.listen.iter().map(|address| format!("--listen {}", quoted(address)));
+    let peer = args.peer.iter().map(|address| format!("--peer {}", quoted(address)));
+    profile.chain(foreground).chain(listen).chain(peer).collect()
 }
 
 fn ask(client: &mut Client) -> Result<StatusReply, Failure> {

@@ -54,10 +54,10 @@ table! {
         "[{}]", "murmesh help",
         "The command line is not one that murmesh knows. Nothing was done.";
     "E0002" "input" Problem::Input, USAGE, false,
-        "cannot read the input[: {}]; nothing was sent", "murmesh help send",
+        "cannot read the input[: {}]; nothing was done", "murmesh help errors",
         "A file named on the command line or standard input could not be read as text.";
     "E0003" "timeout" Problem::TimedOut, TIMED_OUT, true,
-        "the time-out passed[: {}]; what was queued stays queued", "murmesh outbox list",
+        "the time-out passed[: {}]", "murmesh outbox list",
         "The state asked for with --wait was not reached within --timeout. A message stays in the outbox and is \
          tried until it expires; a request to a contact goes on too.";
     "E0004" "output" Problem::Output, OTHER, false,
@@ -80,6 +80,12 @@ table! {
         "a fault inside the node[: {}]; it is in the node's log", "murmesh status",
         "Something happened that should not. Messages that were accepted are on disk. Please report the lines of \
          murmeshd.log around this time.";
+    "E0010" "no-such-file" Problem::NoFile, NOT_FOUND, false,
+        "there is no file[ {}]; nothing was done", "murmesh help errors",
+        "A file named on the command line does not exist.";
+    "E0011" "interrupted" Problem::Interrupted, INTERRUPTED, false,
+        "interrupted", "murmesh help",
+        "Never shown: Ctrl-C at a question ends the command silently with status 130.";
 
     "E0101" "not-running" Problem::NotRunning, NODE, true,
         "no node is running on this data directory", "murmesh up",
@@ -102,8 +108,9 @@ table! {
         "the node ended while starting[; see {}]", "murmesh up --foreground",
         "murmeshd ended without saying why. In the foreground its words are on the terminal.";
     "E0107" "socket-path" Node(N::SocketPath), NODE, false,
-        "the path of the control socket is over 100 bytes[: {}]", "murmesh up --data-dir /tmp/murmesh",
-        "Sockets have short paths on every Unix. Choose a data directory with a shorter one.";
+        "the path of the control socket is over 100 bytes[: {}]", "murmesh up --data-dir ~/.murmesh",
+        "Sockets have short paths on every Unix. Choose a data directory with a shorter one, in a place that only you can \
+         write to.";
     "E0108" "listen" Node(N::Listen), NODE, false,
         "cannot listen[ on {}]", "murmesh up --listen /ip4/0.0.0.0/tcp/0",
         "The address is malformed, taken by another program, or not of this machine. Port 0 lets the node choose a \
@@ -119,8 +126,12 @@ table! {
         "The node neither ended when asked nor could be killed. Another user may have started it.";
     "E0112" "no-data-dir" Problem::NoDataDir, USAGE, false,
         "neither --data-dir, MURMESH_DATA_DIR, XDG_DATA_HOME nor HOME says where to keep data",
-        "murmesh --data-dir /tmp/murmesh",
+        "murmesh --data-dir ~/.murmesh",
         "A node keeps its keys and messages in one directory, and nothing says which.";
+    "E0113" "node-ended" Problem::NodeEnded, NODE, true,
+        "the node has stopped; what it had accepted is on disk", "murmesh up",
+        "The command was listening to the node when it ended: somebody typed `murmesh down`, or the machine is shutting \
+         down.";
 
     "E0201" "no-account" Node(N::NoAccount), NOT_FOUND, false,
         "there is no account in this data directory", "murmesh init",
@@ -138,8 +149,9 @@ table! {
         "another contact has this name[: {}]; nothing was changed", "murmesh contact list",
         "Names of contacts are unique in a data directory, and yours to choose.";
     "E0206" "bad-name" Node(N::BadName), USAGE, false,
-        "a name has 1 to {} characters that can be shown", "murmesh help contact",
-        "Names are stripped of control characters; something must be left, and not too much.";
+        "a name has 1 to {} bytes that can be shown, and is not \"me\"; nothing was done", "murmesh help E0206",
+        "Names are stripped of control characters and escape sequences; something must be left, and not too much. \"me\" \
+         stands for yourself.";
     "E0207" "blocked" Node(N::Blocked), REFUSED, false,
         "this contact is blocked[: {}]; nothing was sent", "murmesh contact list",
         "You blocked this contact. Nothing is sent to it or taken from it.";
@@ -154,8 +166,9 @@ table! {
         "this ticket is of a newer version of murmesh; nothing was done", "murmesh --version",
         "Whoever made the ticket has a newer version. Update murmesh.";
     "E0213" "own-ticket" Node(N::OwnTicket), REFUSED, false,
-        "this is your own ticket: give it to somebody else", "murmesh invite",
-        "A ticket lets somebody else add you. Adding yourself does nothing.";
+        "this is your own ticket; nothing was done: give it to somebody else, and add theirs", "murmesh add",
+        "A ticket lets somebody else add you: they type `murmesh add` and yours. To add them, ask for theirs, or let them \
+         add you: one of the two is enough.";
     "E0214" "ticket-ended" Node(N::TicketEnded), ENDED, false,
         "this ticket has expired or is used up; nothing was done", "murmesh help invite",
         "A ticket serves a number of people for a time. Ask for a new one.";
@@ -195,12 +208,18 @@ table! {
         "A newer version of murmesh has been here, or the disk has lost data. The file is left as it is: update \
          murmesh, or restore a backup.";
     "E0403" "locked" Node(N::Locked), LOCKED, false,
-        "the account is locked: the passphrase is wrong or missing", "murmesh help up",
-        "The keys of this data directory are sealed with a passphrase. Name a file that holds it with \
-         --passphrase-file or MURMESH_PASSPHRASE_FILE.";
+        "the account is locked[: {}]; nothing was changed", "murmesh up --passphrase-file -",
+        "The keys of this data directory are sealed with a passphrase. `--passphrase-file -` asks for it on a terminal and \
+         reads it from standard input elsewhere; --passphrase-file FILE and MURMESH_PASSPHRASE_FILE name a file whose \
+         first line it is. Once the node runs, no command needs it.";
     "E0404" "permission" Node(N::Permission), LOCKED, false,
-        "this user may not use the data directory[: {}]", "murmesh help E0404",
-        "The data directory or a file in it belongs to another user. Nothing was changed.";
+        "the data directory cannot be used[: {}]; nothing was changed", "murmesh help E0404",
+        "The data directory or a file in it cannot be made, written or entered by this user: `ls -ld` shows whose it is. \
+         Another directory is chosen with --data-dir, for example --data-dir ~/.murmesh, or MURMESH_DATA_DIR.";
+    "E0405" "passphrase" Problem::Passphrase, LOCKED, false,
+        "cannot read the passphrase[: {}]; nothing was done", "murmesh up --passphrase-file -",
+        "The file of --passphrase-file or MURMESH_PASSPHRASE_FILE cannot be read, or its first line is empty. \
+         `--passphrase-file -` asks for the passphrase on a terminal and reads it from standard input elsewhere.";
 }
 
 /// What a problem without a row would show; a test proves that there is none.

@@ -76,7 +76,7 @@ $ id show
 $ up
 {"v":1,"state":"running","pid":4242,"peer_id":"12D3KooWFakeAlice","listen":["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice"]}
 $ status
-{"v":1,"state":"running","pid":4242,"peer_id":"12D3KooWFakeAlice","listen":["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice"],"role":"full","peers":{"connected":3,"known":5},"outbox":{"queued":1,"held":2},"custody":{"envelopes":4,"records":6,"bytes":12345},"health":{"ok":true,"reasons":[]},"account":{"account":"mur1alice","name":"alice"},"contacts":2,"unread":1,"started_at":"2001-01-02T03:04:05.000Z","custodians_known":4}
+{"v":1,"state":"running","pid":4242,"peer_id":"12D3KooWFakeAlice","listen":["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice"],"role":"full","peers":{"connected":3,"known":5},"outbox":{"queued":1,"held":2},"custody":{"envelopes":4,"records":6,"bytes":12345},"health":{"ok":true,"reasons":[]},"account":{"account":"mur1alice","name":"alice"},"contacts":2,"unread":1,"started_at":"2001-01-02T03:04:05.000Z","custodians_known":4,"reach":"outside"}
 $ invite
 {"v":1,"id":"i1","ticket":"MURMESH:MT1Q","expires":"2001-01-03T00:00:00.000Z","uses":1}
 $ add MURMESH:MT1Q
@@ -109,7 +109,7 @@ fn a_timeout_is_told_with_the_message_that_stays_queued() {
     assert_data_eq!(
         ran.stdout,
         str![[r#"
-{"v":1,"error":{"code":"E0003","name":"timeout","message":"the time-out passed: the message is queued; what was queued stays queued","hint":"murmesh outbox list","retryable":true},"id":"3f9a27c41d00","to":"bob","state":"queued","custodians":{"held":0,"want":8},"reason":"sending"}
+{"v":1,"error":{"code":"E0003","name":"timeout","message":"the time-out passed: message 3f9a27c41d stays in the outbox, queued: being sent","hint":"murmesh why 3f9a27c41d00","retryable":true},"id":"3f9a27c41d00","to":"bob","state":"queued","custodians":{"held":0,"want":8},"reason":"sending"}
 
 "#]]
     );

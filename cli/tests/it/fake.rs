@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustix::pty::OpenptFlags;
+use rustix::termios::LocalModes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,6 +23,8 @@ pub(crate) enum Canned {
     Err(Value),
     /// Closes the connection.
     HangUp,
+    /// Answers with the result, then closes the connection.
+    Farewell(Value),
 }
 
 type Script = Arc<Mutex<BTreeMap<String, Vec<Canned>>>>;
@@ -99,8 +102,12 @@ fn talk(mut stream: UnixStream, script: &Script, seen: &Arc<Mutex<Vec<Value>>>) 
             }
         };
         let mut lines = Vec::new();
+        let last = matches!(canned, Canned::Farewell(_));
         match canned {
             Canned::HangUp => return,
+            Canned::Farewell(result) => {
+                lines.push(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}))
+            }
             Canned::Ok(result, events) => {
                 lines.push(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}));
                 lines.extend(events.into_iter().map(|mut params| {
@@ -112,7 +119,7 @@ fn talk(mut stream: UnixStream, script: &Script, seen: &Arc<Mutex<Vec<Value>>>) 
                 "error": {"code": -32000, "message": data["name"], "data": data}})),
         }
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        if stream.write_all(text.as_bytes()).is_err() {
+        if stream.write_all(text.as_bytes()).is_err() || last {
             return;
         }
     }
@@ -130,7 +137,7 @@ pub(crate) fn status() -> Value {
         "custody": {"envelopes": 4, "records": 6, "bytes": 12_345},
         "health": {"ok": true, "reasons": []},
         "account": {"account": "mur1alice", "name": "alice"}, "contacts": 2, "unread": 1,
-        "started_at": "2001-01-02T03:04:05.000Z", "custodians_known": 4,
+        "started_at": "2001-01-02T03:04:05.000Z", "custodians_known": 4, "reach": "outside",
         "added_in_a_later_version": [1, 2, 3]
     })
 }
@@ -153,6 +160,7 @@ pub(crate) fn state_event(state: &str, held: u32, extra: Value) -> Value {
 pub(crate) struct Run {
     command: Command,
     input: Vec<u8>,
+    answers: Vec<(String, String)>,
 }
 
 /// What came of it.
@@ -171,11 +179,17 @@ impl Run {
         let mut command = Command::new(binary);
         command.env_clear().env("TZ", "UTC").env("PATH", "/nowhere").env("USER", "tester");
         command.env("MURMESH_DATA_DIR", dir).args(arguments);
-        Run { command, input: Vec::new() }
+        Run { command, input: Vec::new(), answers: Vec::new() }
     }
 
     pub(crate) fn input(mut self, text: &str) -> Run {
         self.input = text.as_bytes().to_vec();
+        self
+    }
+
+    /// On a terminal: types `text` once `question` is shown.
+    pub(crate) fn answer(mut self, question: &str, text: &str) -> Run {
+        self.answers.push((question.to_owned(), text.to_owned()));
         self
     }
 
@@ -191,19 +205,22 @@ impl Run {
         rustix::pty::grantpt(&terminal).unwrap();
         rustix::pty::unlockpt(&terminal).unwrap();
         let path = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
-        let side = fs::File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
+        let mut side = fs::File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
         let clone = || Stdio::from(side.try_clone().unwrap());
         self.command.stdin(clone()).stdout(clone()).stderr(clone()).env("TERM", "xterm");
         let mut child = self.command.spawn().unwrap();
-        drop((self.command, side));
         let mut terminal = fs::File::from(terminal);
         terminal.write_all(&self.input).unwrap();
-        let mut shown = Vec::new();
-        // A terminal that nobody holds open any more is an error on Linux and an end elsewhere.
-        let _closed = terminal.read_to_end(&mut shown);
+        let answers = self.answers;
+        let reader = thread::spawn(move || watch(terminal, &answers));
         let status = child.wait().unwrap().code().unwrap_or(-1);
-        let shown = String::from_utf8(shown).unwrap().replace("\r\n", "\n").replace('\u{1b}', "ESC");
-        Ran { status, stdout: shown.replace('\r', "CR"), stderr: String::new() }
+        let modes = rustix::termios::tcgetattr(&side).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "left as it was");
+        // What the command has shown comes before this, so nothing of it is lost.
+        side.write_all(END).unwrap();
+        let shown = String::from_utf8(reader.join().unwrap()).unwrap();
+        let shown = shown.replace("\r\n", "\n").replace('\u{1b}', "ESC").replace('\r', "CR");
+        Ran { status, stdout: shown, stderr: String::new() }
     }
 
     pub(crate) fn run(mut self) -> Ran {
@@ -220,10 +237,34 @@ impl Run {
     }
 }
 
+/// After everything that a command has shown.
+const END: &[u8] = b"\0END";
+
+/// Reads what is shown up to [`END`], and types each answer once its question is there.
+fn watch(mut terminal: fs::File, answers: &[(String, String)]) -> Vec<u8> {
+    let mut answers = answers.iter().peekable();
+    let (mut shown, mut byte) = (Vec::new(), [0]);
+    while !shown.ends_with(END) {
+        terminal.read_exact(&mut byte).unwrap();
+        shown.push(byte[0]);
+        if let Some((_, text)) = answers.next_if(|(question, _)| shown.ends_with(question.as_bytes())) {
+            terminal.write_all(text.as_bytes()).unwrap();
+        }
+    }
+    shown.truncate(shown.len() - END.len());
+    shown
+}
+
 impl Ran {
     /// Status, standard output, standard error, in one text to compare.
     pub(crate) fn all(&self) -> String {
         format!("exit {}\n{}--\n{}", self.status, self.stdout, self.stderr)
+    }
+
+    /// The command after `next: `, if there is one.
+    pub(crate) fn hint(&self) -> Option<Vec<String>> {
+        let line = self.stderr.lines().find_map(|line| line.trim().strip_prefix("next: murmesh "))?;
+        Some(line.split(' ').map(str::to_owned).collect())
     }
 
     /// The one document of `--json`.
@@ -235,19 +276,21 @@ impl Ran {
     }
 }
 
-/// The directory of the binary under test.
-pub(crate) fn bin() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_murmesh"))
-}
-
-/// A directory with a copy of `murmesh` and a `murmeshd` of this shell script beside it.
+/// A directory with a copy of `murmesh` and a `murmeshd` of this shell script beside it. Both are written by
+/// a process of their own: a program that this process has open for writing cannot be run while another
+/// thread is about to start one.
 pub(crate) fn install(script: &str) -> (TempDir, PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
+    let write = "cp \"$1\" \"$2/murmesh\" && cat > \"$2/murmeshd\" && chmod 755 \"$2/murmeshd\"";
+    let mut shell = Command::new("sh")
+        .args(["-c", write, "sh"])
+        .arg(env!("CARGO_BIN_EXE_murmesh"))
+        .arg(dir.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
     let murmesh = dir.path().join("murmesh");
-    fs::copy(bin(), &murmesh).unwrap();
-    let node = dir.path().join("murmeshd");
-    fs::write(&node, script).unwrap();
-    fs::set_permissions(&node, fs::Permissions::from_mode(0o755)).unwrap();
     (dir, murmesh)
 }

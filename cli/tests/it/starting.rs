@@ -17,7 +17,10 @@ fn script_of_a_node() -> String {
     format!(
         "#!/bin/sh\nif [ \"$1\" = offline ]; then read line; \
          echo '{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"account\":\"mur1x\",\"name\":\"tester\"}}}}'; exit; fi\n\
-         echo \"$*\" > \"$2/arguments\"\nFAKE_DIR=\"$2\" exec \"{}\" --ignored --exact starting::fake_murmeshd\n",
+         echo \"$*\" | sed 's|/dev/fd/[0-9]*|PIPE|' > \"$2/arguments\"\n\
+         case \"$*\" in *--passphrase-file*) \
+         cat \"$(echo \"$*\" | grep -o '/dev/fd/[0-9]*')\" > \"$2/passphrase\";; esac\n\
+         FAKE_DIR=\"$2\" exec \"{}\" --ignored --exact starting::fake_murmeshd\n",
         test.display()
     )
 }
@@ -66,12 +69,15 @@ fn run(murmesh: &Path, dir: &Path, line: &str) -> Ran {
 fn up_waits_for_the_listeners_and_down_for_the_end() {
     let (_install, murmesh) = install(&script_of_a_node());
     let dir = tempfile::tempdir().unwrap();
-    let flags =
-        "--listen /ip4/127.0.0.1/tcp/0 --peer /ip4/127.0.0.1/tcp/9 --profile server --passphrase-file /f";
-    let up = run(&murmesh, dir.path(), &format!("up {flags} --json"));
+    let flags = "--listen /ip4/127.0.0.1/tcp/0 --peer /ip4/127.0.0.1/tcp/9 --profile server";
+    let file = dir.path().join("file");
+    fs::write(&file, "secret\r\nmore").unwrap();
+    let up = run(&murmesh, dir.path(), &format!("up {flags} --passphrase-file {} --json", file.display()));
     assert_eq!((up.status, &up.document()["listen"]), (0, &status()["listen"]), "{}", up.all());
     let arguments = fs::read_to_string(dir.path().join("arguments")).unwrap();
-    assert_eq!(arguments.trim(), format!("--data-dir {} {flags} --detached", dir.path().display()));
+    let expected = format!("--data-dir {} {flags} --passphrase-file PIPE --detached", dir.path().display());
+    assert_eq!(arguments.trim(), expected);
+    assert_eq!(fs::read_to_string(dir.path().join("passphrase")).unwrap(), "secret");
     let again = run(&murmesh, dir.path(), "up");
     assert_data_eq!(
         again.all(),
@@ -84,6 +90,26 @@ messages to people who are offline are kept by others too: 4 peers known
 
 "#]]
     );
+    let again = run(&murmesh, dir.path(), "up --profile phone --listen /ip4/0.0.0.0/tcp/0");
+    assert_data_eq!(
+        again.all(),
+        str![[r#"
+exit 0
+running already: process 4242, listening on
+  /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+--
+it runs as it was started; not applied: --profile phone --listen /ip4/0.0.0.0/tcp/0
+  next: murmesh down && murmesh up --profile phone --listen /ip4/0.0.0.0/tcp/0
+messages to people who are offline are kept by others too: 4 peers known
+
+"#]]
+    );
+    let again = run(&murmesh, dir.path(), "up --peer /ip4/192.0.2.7/tcp/1 --json");
+    assert_eq!(
+        (again.status, &again.document()["not_applied"]),
+        (0, &json!(["--peer /ip4/192.0.2.7/tcp/1"]))
+    );
+    assert_eq!(up.document().get("not_applied"), None);
     let down = run(&murmesh, dir.path(), "down --json");
     assert_eq!(
         (down.status, down.stdout.as_str()),
@@ -154,12 +180,15 @@ error: cannot listen on /ip4/1.2.3.4/tcp/1 (E0108)
 #[test]
 fn init_and_id_ask_the_node_offline() {
     let (_install, murmesh) = install(
-        "#!/bin/sh\nread line\necho \"$* $line\" > \"$3/asked\"\n\
+        "#!/bin/sh\nread line\necho \"$* $line\" | sed 's|/dev/fd/[0-9]*|PIPE|' > \"$3/asked\"\n\
+         [ -z \"$5\" ] || cat \"$5\" >> \"$3/asked\"\n\
          echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"account\":\"mur1x\",\"name\":\"tester\",\"created\":true}}'\n",
     );
     let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "secret\n").unwrap();
     assert_data_eq!(
-        run(&murmesh, dir.path(), "init --passphrase-file /f").all(),
+        run(&murmesh, dir.path(), &format!("init --passphrase-file {}", file.display())).all(),
         str![[r#"
 exit 0
 mur1x
@@ -174,8 +203,8 @@ next: murmesh invite --qr
     assert_data_eq!(
         asked,
         str![[r#"
-offline --data-dir DIR --passphrase-file /f {"jsonrpc":"2.0","id":1,"method":"account.init","params":{"name":"tester"}}
-
+offline --data-dir DIR --passphrase-file PIPE {"jsonrpc":"2.0","id":1,"method":"account.init","params":{"name":"tester"}}
+secret
 "#]]
     );
     assert_eq!(run(&murmesh, dir.path(), "id show").stdout, "tester mur1x\n");

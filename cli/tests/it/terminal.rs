@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run, contact, state_event};
+use crate::fake::{Canned, Fake, Run, contact, install, state_event};
 
 fn queued() -> Value {
     json!({"id": "3f9a27c41d00", "to": "bob", "state": "queued", "custodians": {"held": 0, "want": 8},
@@ -89,4 +89,45 @@ fn nothing_is_asked_when_nobody_wants_to_be_asked() {
     assert_eq!(ran.status, 2, "{}", ran.all());
     let ran = fake.murmesh(&["send", "bob", "--no-input"]).on_terminal();
     assert_eq!(ran.status, 2, "{}", ran.all());
+}
+
+/// A node that is locked unless it is given the passphrase `s3cret é`.
+const LOCKED: &str = r#"#!/bin/sh
+read line
+given=$([ -z "$5" ] || cat "$5")
+case $given in
+"s3cret é") echo '{"jsonrpc":"2.0","id":1,"result":{"account":"mur1x","name":"tester","created":true}}' ;;
+"") echo '{"jsonrpc":"2.0","id":1,"error":{"data":{"name":"locked","detail":"a passphrase is needed"}}}' ;;
+*) echo '{"jsonrpc":"2.0","id":1,"error":{"data":{"name":"locked","detail":"wrong passphrase"}}}' ;;
+esac
+"#;
+
+#[test]
+fn a_passphrase_is_asked_for_and_not_shown() {
+    let (install, murmesh) = install(LOCKED);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let run = |arguments: &[&str]| Run::of(&murmesh, install.path(), arguments).env("PATH", &path);
+    let ran = run(&["id", "show"]).answer("passphrase: ", "s3cret x\u{7f}è\u{7f}é\r").on_terminal();
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "passphrase: \ntester mur1x\n"));
+    let wrong = run(&["id", "show"]).answer("passphrase: ", "other\r").on_terminal();
+    assert_eq!(wrong.status, 7);
+    assert!(
+        wrong.stdout.contains("the account is locked: wrong passphrase; nothing was"),
+        "{}",
+        wrong.stdout
+    );
+    let unasked = run(&["id", "show", "--no-input"]).on_terminal();
+    assert!(unasked.stdout.contains("locked: a passphrase is needed;"), "{}", unasked.stdout);
+    let interrupted = run(&["id", "show"]).answer("passphrase: ", "s3\u{3}").on_terminal();
+    assert_eq!((interrupted.status, interrupted.stdout.as_str()), (130, "passphrase: \n"));
+    let piped = run(&["init", "--name", "a", "--passphrase-file", "-"]).input("s3cret é\nx").run();
+    assert_eq!(piped.status, 0, "{}", piped.all());
+    let chosen = |second: &str| {
+        let init = run(&["init", "--name", "a", "--passphrase-file", "-"]);
+        init.answer("passphrase: ", "s3cret é\r").answer("the same again: ", second).on_terminal()
+    };
+    assert_eq!(chosen("s3cret é\r").status, 0);
+    let differs = chosen("s3cret e\r");
+    assert_eq!(differs.status, 7, "{}", differs.stdout);
+    assert!(differs.stdout.contains("the second one differs from the first"), "{}", differs.stdout);
 }

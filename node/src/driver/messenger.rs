@@ -328,7 +328,7 @@ impl Engine for MessengerEngine {
 /// Why a database cannot be opened, in the control API's words.
 pub(crate) fn open_error(error: &OpenError) -> ControlError {
     let name = match error {
-        OpenError::Locked(_) => ErrorName::Locked,
+        OpenError::Locked(why) => return ControlError::with(ErrorName::Locked, *why),
         OpenError::Newer { .. } | OpenError::Damaged(_) => ErrorName::Database,
         OpenError::Full => ErrorName::Disk,
         OpenError::Io { .. } => ErrorName::Permission,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
+use murmesh_protocol::control;
 use murmesh_protocol::wire::frame::Role;
 
 use super::translate::{self, Scope};
@@ -49,6 +50,20 @@ impl Reach {
             RoleChoice::Light => Role::Light,
             RoleChoice::Auto if self.at_once || proven => Role::Full,
             RoleChoice::Auto => Role::Light,
+        }
+    }
+
+    /// What can be told of it.
+    #[must_use]
+    pub(super) fn known(&self) -> control::Reach {
+        let mut listen = self.listen().peekable();
+        let listens = listen.peek().is_some();
+        if listens && listen.all(|address| translate::scope(address) == Some(Scope::Loopback)) {
+            control::Reach::Loopback
+        } else if self.dialed_from_outside {
+            control::Reach::Outside
+        } else {
+            control::Reach::Unproven
         }
     }
 
@@ -119,6 +134,19 @@ mod tests {
         assert_eq!(reach.role(now + PROBATION / 2), Role::Light);
         assert_eq!(reach.role(now + PROBATION), Role::Full);
         assert_eq!(Reach::new(RoleChoice::Auto, true, now).role(now), Role::Full);
+    }
+
+    #[test]
+    fn reach_is_what_was_seen() {
+        let mut reach = Reach::new(RoleChoice::Auto, false, Instant::now());
+        assert_eq!(reach.known(), control::Reach::Unproven);
+        reach.on_listening(0, "/ip4/127.0.0.1/tcp/4001".parse().unwrap());
+        assert_eq!(reach.known(), control::Reach::Loopback);
+        reach.on_listening(1, "/ip4/192.168.0.2/tcp/4001".parse().unwrap());
+        reach.on_dialed(&"/ip4/192.168.0.3/tcp/1".parse().unwrap());
+        assert_eq!(reach.known(), control::Reach::Unproven);
+        reach.on_dialed(&"/ip4/8.8.8.8/tcp/1".parse().unwrap());
+        assert_eq!(reach.known(), control::Reach::Outside);
     }
 
     #[test]

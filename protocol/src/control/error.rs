@@ -44,7 +44,7 @@ names! {
     AmbiguousMessage,
     /// Another contact has this name.
     NameTaken,
-    /// A name is empty or too long. `detail` is the limit.
+    /// A name is empty, too long or `me`. `detail` is the limit in bytes.
     BadName,
     /// The text is empty or too long. `detail` is the limit in bytes.
     BadText,
@@ -60,7 +60,7 @@ names! {
     Disk,
     /// The database is damaged or of a newer version.
     Database,
-    /// Wrong passphrase, or none given.
+    /// Wrong passphrase, or none given (`a passphrase is needed`). `detail` says which.
     Locked,
     /// A fault of murmesh; logged.
     Internal,

@@ -88,6 +88,7 @@ impl Messenger {
             unread: self.contacts.values().map(|contact| contact.unread).sum(),
             started_at: now.into(),
             custodians_known: 0,
+            reach: None,
         }
     }
 

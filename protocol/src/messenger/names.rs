@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::rows::ContactRow;
-use crate::control::{ControlError, ErrorName};
+use crate::control::{ControlError, ErrorName, without_escapes};
 use crate::id::AccountId;
 use crate::limits::NAME_BYTES_MAX;
 
@@ -26,7 +26,7 @@ pub(crate) fn nickname(told: &str) -> Option<String> {
 /// What can be shown of a stranger's nickname; never longer than a name may be.
 pub(crate) fn clean(name: &str) -> String {
     let mut out = String::new();
-    for c in name.trim().chars().filter(|c| !c.is_control() && !is_bidi(*c)) {
+    for c in without_escapes(name).trim().chars().filter(|c| !c.is_control() && !is_bidi(*c)) {
         if out.len() + c.len_utf8() > NAME_BYTES_MAX {
             break;
         }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn names_are_cleaned_and_bounded() {
-        assert_eq!(check("  ann\u{1b}[31m \u{202e}"), Ok("ann[31m".to_owned()));
+        assert_eq!(check("  ann\u{1b}[31m \u{202e}"), Ok("ann".to_owned()));
         let longest = "x".repeat(NAME_BYTES_MAX);
         assert_eq!(check(&longest), Ok(longest.clone()));
         assert_eq!(clean(&format!("{longest}y")), longest, "a stranger's is cut");

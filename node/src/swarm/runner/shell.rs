@@ -209,6 +209,7 @@ impl Runner {
             connected: self.up().len(),
             known: self.peers.known(),
             custodians_known: candidates.iter().filter(|c| self.may_keep(c)).count(),
+            reach: self.reach.known(),
         }
     }
 

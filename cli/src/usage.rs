@@ -1,0 +1,122 @@
+//! A command line that the parser refuses, in the words of every other error.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory};
+
+use crate::args::Args;
+use crate::error::{Failure, Problem};
+
+/// What is wrong, and which page of the help says how it should be.
+pub(crate) fn failure(error: &clap::Error, raw: &[OsString]) -> Failure {
+    let (mut page, commands) = page_of(raw);
+    let missing = [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+    let words = if missing.contains(&error.kind()) {
+        format!("a command is missing after \"{}\": {}", page.join(" "), commands.join(", "))
+    } else {
+        words(error)
+    };
+    page.extend(one(error, ContextKind::SuggestedSubcommand));
+    Failure::with(Problem::Usage, words).next(format!("murmesh help {}", page.join(" ")).trim_end())
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the parser's list of kinds grows")]
+fn words(error: &clap::Error) -> String {
+    let argument = one(error, ContextKind::InvalidArg).unwrap_or_default();
+    let value = one(error, ContextKind::InvalidValue);
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = one(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("there is no command \"{word}\"{}", maybe(error, ContextKind::SuggestedSubcommand))
+        }
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let text = if error.get(ContextKind::Suggested).is_some() {
+                "; a text that begins with - goes after --"
+            } else {
+                ""
+            };
+            format!("there is no option {argument} here{}{text}", maybe(error, ContextKind::SuggestedArg))
+        }
+        ErrorKind::UnknownArgument => {
+            format!("\"{argument}\" is one word too many; quote a text of several words")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            format!("{} is missing", many(error, ContextKind::InvalidArg).join(" and "))
+        }
+        ErrorKind::InvalidValue if value.as_deref().is_none_or(str::is_empty) => {
+            format!("{argument}: the value is missing{}", choices(error))
+        }
+        ErrorKind::InvalidValue => {
+            format!("{argument}: \"{}\" is not a value of it{}", value.unwrap_or_default(), choices(error))
+        }
+        ErrorKind::ValueValidation => {
+            let why = error.source().map(ToString::to_string).unwrap_or_default();
+            format!("{argument}: \"{}\": {why}", value.unwrap_or_default())
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = one(error, ContextKind::PriorArg).unwrap_or_default();
+            if other == argument {
+                format!("{argument} was given twice")
+            } else {
+                format!("{argument} does not go with {other}")
+            }
+        }
+        _ => first_line(&error.render().to_string()),
+    }
+}
+
+/// ` (queued, held, delivered or read)`.
+fn choices(error: &clap::Error) -> String {
+    let mut choices = many(error, ContextKind::ValidValue);
+    match choices.pop() {
+        Some(last) if !choices.is_empty() => format!("; it is {} or {last}", choices.join(", ")),
+        Some(only) => format!("; it is {only}"),
+        None => String::new(),
+    }
+}
+
+/// `; did you mean send?`
+fn maybe(error: &clap::Error, kind: ContextKind) -> String {
+    one(error, kind).map(|text| format!("; did you mean {text}?")).unwrap_or_default()
+}
+
+fn one(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    many(error, kind).into_iter().next()
+}
+
+/// As the help writes it, without the brackets around the names of values.
+fn many(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    let plain = |text: &String| text.replace(['<', '>'], "");
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![plain(text)],
+        Some(ContextValue::Strings(texts)) => texts.iter().map(plain).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The command that was meant, as far as it can be told, and those below it.
+fn page_of(raw: &[OsString]) -> (Vec<String>, Vec<String>) {
+    let mut page = Vec::new();
+    let mut command: &Command = &Args::command();
+    let mut words = raw.iter().skip(1).filter_map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        if matches!(word, "--data-dir" | "--color") {
+            words.next();
+        } else if word == "--" {
+            break;
+        } else if let Some(found) = command.find_subcommand(word) {
+            page.push(found.get_name().to_owned());
+            command = found;
+        } else if !word.starts_with('-') {
+            break;
+        }
+    }
+    (page, command.get_subcommands().map(|command| command.get_name().to_owned()).collect())
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
