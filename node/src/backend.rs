@@ -147,6 +147,7 @@ fn without_account() -> StatusReply {
         started_at: Time(0).into(),
         custodians_known: 0,
         reach: None,
+        collected_at: None,
     }
 }
 

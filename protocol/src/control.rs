@@ -188,7 +188,7 @@ shapes! {
     Health {
         /// Nothing to do.
         ok: bool,
-        /// What is wrong, as names: `no-peers`, `nobody-to-keep-mail`, `no-account`.
+        /// What is wrong, as names: `no-peers`, `nobody-to-keep-mail`, `no-account`, `account-keys-contradict`.
         reasons: Vec<String>,
     }
     /// Answer to `node.status`.
@@ -221,6 +221,8 @@ shapes! {
         started_at: Timestamp,
         /// Eligible custodians other than this node that it knows of.
         custodians_known: u64,
+        /// When a custodian other than this node last listed one's mail to its end; none without an account.
+        #[serde(skip_serializing_if = "Option::is_none", default)] collected_at: Option<Timestamp>,
         /// How it can be reached.
         #[serde(skip_serializing_if = "Option::is_none", default)] reach: Option<Reach>,
     }

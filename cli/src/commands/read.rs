@@ -128,7 +128,7 @@ fn since(text: &str) -> Result<Timestamp, Failure> {
 fn words(message: &MessageReply) -> String {
     let gap = match message.gap_before {
         0 => String::new(),
-        missing => format!("       … {missing} missing before this one, not lost: they are on their way\n"),
+        missing => format!("       … {missing} before this one not here yet\n"),
     };
     let mine = message.from == "me";
     let who = if mine { format!("me to {}", one_line(&message.to)) } else { one_line(&message.from) };

@@ -48,7 +48,9 @@ fn screen(status: &StatusReply, same: &str) -> String {
     );
     if status.account.is_some() {
         let outbox = &status.outbox;
-        row("mail", format!("{} queued, {} held, {} unread", outbox.queued, outbox.held, status.unread));
+        let collected = status.collected_at.map_or("not yet".to_owned(), moment);
+        let (queued, held, unread) = (outbox.queued, outbox.held, status.unread);
+        row("mail", format!("{queued} queued, {held} held, {unread} unread; last collected: {collected}"));
     }
     let custody = &status.custody;
     row(
@@ -76,6 +78,12 @@ pub(super) fn words_for(reason: &str, account: bool, same: &str) -> String {
         ("no-peers", _) => format!("no peer is connected; {}", way_in(account, same)),
         ("nobody-to-keep-mail", _) => {
             "nobody else keeps mail: messages to people who are offline wait here".to_owned()
+        }
+        ("account-keys-contradict", _) => {
+            format!(
+                "a contact's device knows other keys of its account or of yours: a copy may be in other hands; \
+                 compare with it: murmesh id show{same}"
+            )
         }
         ("no-account", _) => {
             format!("no account: this node keeps mail for others; for one's own: murmesh init{same}")

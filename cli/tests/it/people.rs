@@ -69,7 +69,7 @@ account  alice mur1alice
 listen   /ip4/127.0.0.1/tcp/4001
 reach    from outside: somebody at a global address has dialed it
 peers    3 connected, 5 known, 4 of them keep mail
-mail     1 queued, 2 held, 1 unread
+mail     1 queued, 2 held, 1 unread; last collected: not yet
 custody  4 envelopes for others; 6 public records (yours too); 12.3 kB
 health   all is well
 --
@@ -326,7 +326,7 @@ exit 0
 2 Jan 2001 13:12  alice: hello
        alice: forged  (waited 3 h 12 min; kept by …Abcdefgh)
 2 Jan 2001 10:00  me to alice: hi  (held)
-       … 2 missing before this one, not lost: they are on their way
+       … 2 before this one not here yet
 2 Jan 2001 10:00  alice: quick
 --
 

@@ -35,6 +35,8 @@ pub(crate) struct Collecting {
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
     /// A message was opened: what could not be opened before may be now.
     pub(crate) progress: bool,
+    /// When another custodian last listed a mailbox to its end.
+    pub(crate) last_listed: Option<Time>,
     /// Region members without a connection, and when they were last dialed for their ids.
     dialed: BTreeMap<PeerId, Time>,
 }
@@ -255,6 +257,8 @@ impl Messenger {
             // A custodian that claims more without going on would be asked for ever.
             if more && advanced {
                 self.ask_on(&address, peer);
+            } else if peer != self.config.own_peer {
+                self.collecting.last_listed = Some(step.now);
             }
         } else if !mailbox.region.contains(&from) {
             return;

@@ -89,6 +89,7 @@ impl Messenger {
             started_at: now.into(),
             custodians_known: 0,
             reach: None,
+            collected_at: self.collecting.last_listed.map(Into::into),
         }
     }
 
@@ -160,7 +161,6 @@ impl Messenger {
             expires,
             text: params.text.clone(),
             state: MessageState::Queued,
-            gap_before: 0,
             path: None,
             kept_by: None,
             unread: false,

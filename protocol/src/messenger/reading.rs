@@ -70,11 +70,19 @@ impl Messenger {
             received_at: message.received_at.map(Into::into),
             text: message.text.clone(),
             state: message.state,
-            gap_before: message.gap_before,
+            gap_before: self.missing_before(message),
             path: message.path,
             kept_by: message.kept_by.map(|peer| peer.to_string()),
             unread: message.unread,
         }
+    }
+
+    /// How many of its author's are missing right before a message, as of now.
+    fn missing_before(&self, message: &MessageRow) -> u64 {
+        let received = self.contacts.get(&message.contact).filter(|_| !message.own);
+        let runs = received.map(|contact| contact.received.as_slice()).unwrap_or_default();
+        let run = runs.iter().find(|run| run.run == message.place.run);
+        run.map_or(0, |run| run.missing_before(message.place.seq))
     }
 
     /// The message that an id or a prefix of one means, with its contact.
@@ -188,7 +196,6 @@ mod tests {
             expires: Time(0),
             text: String::new(),
             state: MessageState::Delivered,
-            gap_before: 0,
             path: None,
             kept_by: None,
             unread: false,

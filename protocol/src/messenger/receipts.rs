@@ -50,11 +50,10 @@ struct State {
 const RUNS_PER_RECEIPT: usize = 2;
 
 impl ReceivedRun {
-    /// Takes a number; says how many before it are missing, or none if it was here already.
-    pub(crate) fn insert(&mut self, seq: u64) -> Option<u64> {
-        let known = seq <= self.up_to || self.beyond.iter().any(|(from, to)| (*from..=*to).contains(&seq));
-        if known {
-            return None;
+    /// Takes a number; says whether it is new.
+    pub(crate) fn insert(&mut self, seq: u64) -> bool {
+        if self.has(seq) {
+            return false;
         }
         if self.beyond.len() >= RECEIVED_RANGES_MAX
             && let Some((_, end)) = self.beyond.first().copied()
@@ -74,13 +73,19 @@ impl ReceivedRun {
             }
         }
         self.beyond = merged;
-        let before: u64 = self
-            .beyond
-            .iter()
-            .filter(|(from, _)| *from < seq)
-            .map(|(from, to)| (*to).min(seq - 1) + 1 - from)
-            .sum();
-        Some(seq.saturating_sub(1).saturating_sub(self.up_to).saturating_sub(before))
+        true
+    }
+
+    fn has(&self, seq: u64) -> bool {
+        seq <= self.up_to || self.beyond.iter().any(|(from, to)| (*from..=*to).contains(&seq))
+    }
+
+    /// How many are missing right before a number: between it and the next lower one that is here.
+    pub(crate) fn missing_before(&self, seq: u64) -> u64 {
+        let before = seq.saturating_sub(1);
+        let covers = |(from, to): &(u64, u64)| if *from <= before { Some((*to).min(before)) } else { None };
+        let here = self.beyond.iter().filter_map(covers).max().unwrap_or(0).max(self.up_to);
+        before.saturating_sub(here)
     }
 
     fn receipt(&self) -> Receipt {
@@ -338,25 +343,26 @@ mod tests {
     #[test]
     fn runs_merge_and_name_what_is_missing() {
         let mut run = ReceivedRun { run: 7, ..ReceivedRun::default() };
-        assert_eq!(run.insert(1), Some(0));
-        assert_eq!(run.insert(4), Some(2), "2 and 3 are missing");
-        assert_eq!(run.insert(6), Some(3), "2, 3 and 5");
-        assert_eq!(run.insert(4), None, "here already");
-        assert_eq!(run.insert(5), Some(2));
-        assert_eq!((run.up_to, run.beyond.clone()), (1, vec![(4, 6)]));
-        assert_eq!(run.insert(2), Some(0));
-        assert_eq!(run.insert(3), Some(0));
+        for (seq, missing) in [(1, 0), (4, 2), (6, 1), (4, 2), (5, 0), (6, 0), (2, 0)] {
+            run.insert(seq);
+            assert_eq!(run.missing_before(seq), missing, "{seq}");
+        }
+        assert_eq!((run.up_to, run.beyond.clone()), (2, vec![(4, 6)]));
+        assert!(!run.insert(5), "here already");
+        assert_eq!(run.missing_before(4), 1);
+        assert!(run.insert(3));
         assert_eq!((run.up_to, run.beyond.clone()), (6, vec![]));
-        assert_eq!(run.insert(u64::MAX), Some(u64::MAX - 7));
+        assert!(run.insert(u64::MAX));
+        assert_eq!(run.missing_before(u64::MAX), u64::MAX - 7);
     }
 
     #[test]
     fn gaps_are_bounded_and_the_oldest_is_given_up() {
         let mut run = ReceivedRun::default();
         let odd = |i: usize| 2 * u64::try_from(i).unwrap() + 3;
-        (0..RECEIVED_RANGES_MAX).for_each(|i| assert!(run.insert(odd(i)).is_some()));
+        (0..RECEIVED_RANGES_MAX).for_each(|i| assert!(run.insert(odd(i))));
         assert_eq!((run.up_to, run.beyond.len()), (0, RECEIVED_RANGES_MAX));
-        assert!(run.insert(odd(RECEIVED_RANGES_MAX)).is_some());
+        assert!(run.insert(odd(RECEIVED_RANGES_MAX)));
         assert_eq!((run.up_to, run.beyond.len()), (3, RECEIVED_RANGES_MAX));
     }
 

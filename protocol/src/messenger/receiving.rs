@@ -280,7 +280,7 @@ impl Messenger {
             return Ok(());
         }
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
-        let gap = take_place(&mut contact.received, text.place);
+        let missing = take_place(&mut contact.received, text.place);
         if text.expires.plus(GRACE_MS) < step.now {
             // Its life is over, by any clock: it is not shown, and nobody waits for it.
             return rows::save(step.store, contact);
@@ -300,7 +300,6 @@ impl Messenger {
             expires: text.expires,
             text: text.text,
             state: MessageState::Delivered,
-            gap_before: gap,
             path: Some(if kept_by.is_some() { Path::Mailbox } else { Path::Direct }),
             kept_by,
             unread: true,
@@ -309,14 +308,14 @@ impl Messenger {
         let shown = self.show(&message);
         let (from, before) = (shown.from.clone(), shown.id.clone());
         self.tell(step, EventBody::MessageReceived(Box::new(shown)))?;
-        if gap > 0 {
-            self.tell(step, EventBody::MessageGap { from, before, missing: gap })?;
+        if missing > 0 {
+            self.tell(step, EventBody::MessageGap { from, before, missing })?;
         }
         Ok(())
     }
 }
 
-/// Marks a place as arrived; says how many before it are missing. The oldest run goes at the bound.
+/// Marks a place as arrived; says how many right before it are missing. The oldest run goes at the bound.
 fn take_place(received: &mut Vec<ReceivedRun>, place: super::content::Place) -> u64 {
     if !received.iter().any(|run| run.run == place.run) {
         received.push(ReceivedRun { run: place.run, ..ReceivedRun::default() });
@@ -325,7 +324,10 @@ fn take_place(received: &mut Vec<ReceivedRun>, place: super::content::Place) -> 
         }
     }
     let run = received.iter_mut().find(|run| run.run == place.run);
-    run.and_then(|run| run.insert(place.seq)).unwrap_or(0)
+    run.map_or(0, |run| {
+        run.insert(place.seq);
+        run.missing_before(place.seq)
+    })
 }
 
 /// First messages handled per prekey: each costs a decapsulation (SPEC §5.7).

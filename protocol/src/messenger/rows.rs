@@ -292,7 +292,6 @@ pub(crate) struct MessageRow {
     pub(crate) text: String,
     /// State of an own message; `Delivered` for others.
     pub(crate) state: MessageState,
-    pub(crate) gap_before: u64,
     pub(crate) path: Option<Path>,
     pub(crate) kept_by: Option<PeerId>,
     pub(crate) unread: bool,
