@@ -65,6 +65,8 @@ impl NodeBackend {
             Ok(Reply::Status(status)) => *status,
             Ok(_) => return Err(ErrorName::Internal.into()),
             Err(error) if error.name == ErrorName::Stopping => return Err(error),
+            // A node that keeps mail for others only lacks nothing.
+            Err(error) if error.name == ErrorName::NoAccount => without_account(),
             Err(error) => {
                 let name = serde_json::to_value(error.name).unwrap_or_default();
                 reasons.push(name.as_str().unwrap_or("internal").to_owned());

@@ -188,7 +188,8 @@ shapes! {
     Health {
         /// Nothing to do.
         ok: bool,
-        /// What is wrong, as names: `no-peers`, `nobody-to-keep-mail`, `no-account`, `account-keys-contradict`.
+        /// What is wrong, as names: `no-peers`, `nobody-to-keep-mail`, `account-keys-contradict`, or the error that
+        /// keeps the account shut (`locked`).
         reasons: Vec<String>,
     }
     /// Answer to `node.status`.

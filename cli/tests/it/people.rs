@@ -114,7 +114,7 @@ the account is locked; nothing was changed; next: murmesh up --passphrase-file -
 
 "#]]
     );
-    sick["health"]["reasons"] = json!(["no-account"]);
+    sick["health"]["reasons"] = json!([]);
     let fake = Fake::start().only("node.status", Canned::Ok(sick, vec![]));
     assert_data_eq!(
         fake.murmesh(&[]).run().all(),
