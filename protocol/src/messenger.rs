@@ -46,6 +46,7 @@ mod depositing;
 mod direct;
 mod invites;
 pub mod io;
+mod mailboxes;
 mod names;
 mod outbox;
 mod pace;

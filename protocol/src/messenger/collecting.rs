@@ -1,4 +1,5 @@
-//! Collecting one's own mail: which mailboxes, which custodians, which bodies (SPEC §8.4).
+//! Collecting one's own mail: which bodies from whom, and opening them (SPEC §8.4). Which mailboxes there
+//! are and who lists them is in [`mailboxes`](super::mailboxes).
 //!
 //! Ids from every region member, bodies once from the first, live pushes from the nearest. What was
 //! opened is tombstoned at the end of the step, so after its commit.
@@ -6,29 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::io::{Output, PeerFault};
+use super::mailboxes::{Asked, Kind, Mailbox};
 use super::receiving::Outcome;
 use super::timers::Timer;
 use super::unopened::{Sealed, Unopened};
-use super::{Messenger, Query, Step};
-use crate::blind::{AddressSigner, BlindedSigner};
+use super::{Messenger, Step};
 use crate::id::{Address, EnvelopeId, PeerId, SessionId};
 use crate::limits::{
-    BODY_MS, COLLECT_DAYS_MAX, IDS_PER_CLAIM_MAX, POLL_MS, REGION_EXTRA_MAX, REPLICAS, SEEN_ENVELOPES_MAX,
-    SUBSCRIBED, WANTED_PER_PEER_MAX,
+    BODY_MS, IDS_PER_CLAIM_MAX, REGION_EXTRA_MAX, REPLICAS, SEEN_ENVELOPES_MAX, WANTED_PER_PEER_MAX,
 };
 use crate::store::StoreError;
-use crate::time::{Day, MINUTE_MS, Time};
+use crate::time::{Day, Time};
 use crate::wire::claim;
 use crate::wire::envelope::{Envelope, unmask};
-use crate::wire::frame::{Claim, Frame, Tombstone};
-
-/// How long a region member that could not be reached is left alone.
-const CUSTODIAN_DIAL_MS: u64 = MINUTE_MS;
+use crate::wire::frame::{Frame, Tombstone};
 
 /// All of collecting.
 #[derive(Debug, Default)]
 pub(crate) struct Collecting {
-    mailboxes: BTreeMap<Address, Mailbox>,
+    pub(crate) mailboxes: BTreeMap<Address, Mailbox>,
     seen: Seen,
     wanted: BTreeMap<EnvelopeId, Wanted>,
     unopened: Unopened,
@@ -38,38 +35,7 @@ pub(crate) struct Collecting {
     /// When another custodian last listed a mailbox to its end.
     pub(crate) last_listed: Option<Time>,
     /// Region members without a connection, and when they were last dialed for their ids.
-    dialed: BTreeMap<PeerId, Time>,
-}
-
-/// One of our mailboxes: one address, one day.
-struct Mailbox {
-    day: Day,
-    kind: Kind,
-    signer: BlindedSigner,
-    mask: [u8; 32],
-    region: Vec<PeerId>,
-    /// Custodians that were asked on their present connection.
-    asked: BTreeMap<PeerId, Asked>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// First messages, from anybody.
-    Request,
-    /// From contacts.
-    Contact,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    live: bool,
-    cursor: u64,
-}
-
-impl core::fmt::Debug for Mailbox {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Mailbox({:?} {:?} of {})", self.kind, self.day, self.region.len())
-    }
+    pub(crate) dialed: BTreeMap<PeerId, Time>,
 }
 
 /// A body that was asked for.
@@ -124,118 +90,6 @@ impl Collecting {
 }
 
 impl Messenger {
-    /// The mailboxes of the days in tolerance, and of the days that were missed.
-    pub(crate) fn open_mailboxes(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        let today = self.me.id().day(step.now);
-        let missed_from = today.offset(-i32::try_from(COLLECT_DAYS_MAX).unwrap_or(30));
-        let from = self.me.row.collected.offset(-1).clamp(missed_from, today.offset(-1));
-        let mut open = BTreeMap::new();
-        let mut day = from;
-        while day <= today.offset(1) {
-            let signers = [
-                (Kind::Request, BlindedSigner::request(&self.me.account, day), self.me.id().0),
-                (
-                    Kind::Contact,
-                    BlindedSigner::contact(&self.me.mailbox, day),
-                    self.me.mailbox.public().secret,
-                ),
-            ];
-            for (kind, signer, mask) in signers {
-                let address = signer.address();
-                let mailbox = self.collecting.mailboxes.remove(&address).unwrap_or_else(|| Mailbox {
-                    day,
-                    kind,
-                    signer,
-                    mask,
-                    region: Vec::new(),
-                    asked: BTreeMap::new(),
-                });
-                open.insert(address, mailbox);
-            }
-            day = day.offset(1);
-        }
-        self.collecting.mailboxes = open;
-        self.look_up_regions(step);
-        Ok(())
-    }
-
-    /// Asks who keeps each of our mailboxes and records, after peers came or went.
-    pub(crate) fn look_up_regions(&mut self, step: &Step<'_>) {
-        let addresses: Vec<Address> = self.collecting.mailboxes.keys().copied().collect();
-        for address in addresses {
-            self.ask_custodians(Query::Mailbox(address), address);
-        }
-        self.timers.set(step.now, Timer::Publish);
-    }
-
-    pub(crate) fn on_mailbox_region(
-        &mut self,
-        step: &mut Step<'_>,
-        address: &Address,
-        custodians: Vec<PeerId>,
-    ) {
-        let Some(mailbox) = self.collecting.mailboxes.get_mut(address) else { return };
-        // Our own Keeper is always asked: first messages of newcomers are left there.
-        let own = self.config.own_peer;
-        let mut region = custodians;
-        if !region.contains(&own) {
-            region.push(own);
-        }
-        mailbox.region = region;
-        self.subscribe(step, address, false);
-    }
-
-    /// Asks the members of a mailbox's region that have not been asked on their present connection;
-    /// all of them when polling.
-    fn subscribe(&mut self, step: &Step<'_>, address: &Address, poll: bool) {
-        let Some(mailbox) = self.collecting.mailboxes.get_mut(address) else { return };
-        let mut live = mailbox.asked.values().filter(|asked| asked.live).count();
-        let (mut frames, mut unconnected) = (Vec::new(), Vec::new());
-        for peer in &mailbox.region {
-            let Some(facts) = self.peers.get(peer) else {
-                unconnected.push(*peer);
-                continue;
-            };
-            let known = mailbox.asked.get(peer).copied();
-            let go_live =
-                (live < SUBSCRIBED || *peer == self.config.own_peer) && !known.is_some_and(|a| a.live);
-            if known.is_some() && !poll && !go_live {
-                continue;
-            }
-            live += usize::from(go_live);
-            let cursor = known.map_or(0, |asked| asked.cursor);
-            let is_live = go_live || known.is_some_and(|asked| asked.live);
-            mailbox.asked.insert(*peer, Asked { live: is_live, cursor });
-            let claim = mailbox.sign(*peer, facts.their_challenge, *address, cursor, None);
-            frames.push((*peer, Frame::Subscribe { claim, live: is_live, digest: Vec::new() }));
-        }
-        for (peer, frame) in frames {
-            self.send(peer, frame);
-        }
-        for peer in unconnected {
-            self.dial_custodian(step, peer);
-        }
-    }
-
-    /// A claim needs the challenge of a connection: members without one are dialed, now and then, and
-    /// asked when they are up.
-    fn dial_custodian(&mut self, step: &Step<'_>, peer: PeerId) {
-        let dialed = &mut self.collecting.dialed;
-        dialed.retain(|_, at| step.now.since(*at) < CUSTODIAN_DIAL_MS);
-        if let std::collections::btree_map::Entry::Vacant(entry) = dialed.entry(peer) {
-            entry.insert(step.now);
-            self.outputs.push_back(Output::Connect(peer, Vec::new()));
-        }
-    }
-
-    pub(crate) fn poll_mailboxes(&mut self, step: &Step<'_>) {
-        let addresses: Vec<Address> = self.collecting.mailboxes.keys().copied().collect();
-        for address in addresses {
-            self.subscribe(step, &address, true);
-        }
-        self.timers.set(step.now.plus(POLL_MS), Timer::Poll);
-    }
-
     #[expect(clippy::too_many_arguments, reason = "the fields of one frame")]
     pub(crate) fn on_have(
         &mut self,
@@ -452,25 +306,6 @@ impl Messenger {
                 }
             }
         }
-    }
-}
-
-impl Mailbox {
-    /// A claim to this mailbox for one custodian and its connection; with ids: to fetch them.
-    fn sign(
-        &self,
-        custodian: PeerId,
-        challenge: [u8; 32],
-        address: Address,
-        cursor: u64,
-        ids: Option<&[EnvelopeId]>,
-    ) -> Claim {
-        let claim = claim::Claim { custodian, challenge, address, day: self.day, cursor };
-        let signature = match ids {
-            None => claim::sign_subscribe(&self.signer, &claim),
-            Some(ids) => claim::sign_get(&self.signer, &claim, ids),
-        };
-        Claim { address, day: self.day, cursor, signature: signature.to_bytes().to_vec() }
     }
 }
 

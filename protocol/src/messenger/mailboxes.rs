@@ -1,0 +1,182 @@
+//! One's own mailboxes: which there are, who keeps them, asking custodians for what is in them
+//! (SPEC §8.4). What they list is fetched and opened in [`collecting`](super::collecting).
+
+use std::collections::BTreeMap;
+
+use super::io::Output;
+use super::timers::Timer;
+use super::{Messenger, Query, Step};
+use crate::blind::{AddressSigner, BlindedSigner};
+use crate::id::{Address, EnvelopeId, PeerId};
+use crate::limits::{COLLECT_DAYS_MAX, POLL_MS, SUBSCRIBED};
+use crate::store::StoreError;
+use crate::time::{Day, MINUTE_MS};
+use crate::wire::claim;
+use crate::wire::frame::{Claim, Frame};
+
+/// How long a region member that could not be reached is left alone.
+const CUSTODIAN_DIAL_MS: u64 = MINUTE_MS;
+
+/// One of our mailboxes: one address, one day.
+pub(crate) struct Mailbox {
+    pub(crate) day: Day,
+    pub(crate) kind: Kind,
+    pub(crate) signer: BlindedSigner,
+    pub(crate) mask: [u8; 32],
+    pub(crate) region: Vec<PeerId>,
+    /// Custodians that were asked on their present connection.
+    pub(crate) asked: BTreeMap<PeerId, Asked>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// First messages, from anybody.
+    Request,
+    /// From contacts.
+    Contact,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) live: bool,
+    pub(crate) cursor: u64,
+}
+
+impl core::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Mailbox({:?} {:?} of {})", self.kind, self.day, self.region.len())
+    }
+}
+
+impl Messenger {
+    /// The mailboxes of the days in tolerance, and of the days that were missed.
+    pub(crate) fn open_mailboxes(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        let today = self.me.id().day(step.now);
+        let missed_from = today.offset(-i32::try_from(COLLECT_DAYS_MAX).unwrap_or(30));
+        let from = self.me.row.collected.offset(-1).clamp(missed_from, today.offset(-1));
+        let mut open = BTreeMap::new();
+        let mut day = from;
+        while day <= today.offset(1) {
+            let signers = [
+                (Kind::Request, BlindedSigner::request(&self.me.account, day), self.me.id().0),
+                (
+                    Kind::Contact,
+                    BlindedSigner::contact(&self.me.mailbox, day),
+                    self.me.mailbox.public().secret,
+                ),
+            ];
+            for (kind, signer, mask) in signers {
+                let address = signer.address();
+                let mailbox = self.collecting.mailboxes.remove(&address).unwrap_or_else(|| Mailbox {
+                    day,
+                    kind,
+                    signer,
+                    mask,
+                    region: Vec::new(),
+                    asked: BTreeMap::new(),
+                });
+                open.insert(address, mailbox);
+            }
+            day = day.offset(1);
+        }
+        self.collecting.mailboxes = open;
+        self.look_up_regions(step);
+        Ok(())
+    }
+
+    /// Asks who keeps each of our mailboxes and records, after peers came or went.
+    pub(crate) fn look_up_regions(&mut self, step: &Step<'_>) {
+        let addresses: Vec<Address> = self.collecting.mailboxes.keys().copied().collect();
+        for address in addresses {
+            self.ask_custodians(Query::Mailbox(address), address);
+        }
+        self.timers.set(step.now, Timer::Publish);
+    }
+
+    pub(crate) fn on_mailbox_region(
+        &mut self,
+        step: &mut Step<'_>,
+        address: &Address,
+        custodians: Vec<PeerId>,
+    ) {
+        let Some(mailbox) = self.collecting.mailboxes.get_mut(address) else { return };
+        // Our own Keeper is always asked: first messages of newcomers are left there.
+        let own = self.config.own_peer;
+        let mut region = custodians;
+        if !region.contains(&own) {
+            region.push(own);
+        }
+        mailbox.region = region;
+        self.subscribe(step, address, false);
+    }
+
+    /// Asks the members of a mailbox's region that have not been asked on their present connection;
+    /// all of them when polling.
+    fn subscribe(&mut self, step: &Step<'_>, address: &Address, poll: bool) {
+        let Some(mailbox) = self.collecting.mailboxes.get_mut(address) else { return };
+        let mut live = mailbox.asked.values().filter(|asked| asked.live).count();
+        let (mut frames, mut unconnected) = (Vec::new(), Vec::new());
+        for peer in &mailbox.region {
+            let Some(facts) = self.peers.get(peer) else {
+                unconnected.push(*peer);
+                continue;
+            };
+            let known = mailbox.asked.get(peer).copied();
+            let go_live =
+                (live < SUBSCRIBED || *peer == self.config.own_peer) && !known.is_some_and(|a| a.live);
+            if known.is_some() && !poll && !go_live {
+                continue;
+            }
+            live += usize::from(go_live);
+            let cursor = known.map_or(0, |asked| asked.cursor);
+            let is_live = go_live || known.is_some_and(|asked| asked.live);
+            mailbox.asked.insert(*peer, Asked { live: is_live, cursor });
+            let claim = mailbox.sign(*peer, facts.their_challenge, *address, cursor, None);
+            frames.push((*peer, Frame::Subscribe { claim, live: is_live, digest: Vec::new() }));
+        }
+        for (peer, frame) in frames {
+            self.send(peer, frame);
+        }
+        for peer in unconnected {
+            self.dial_custodian(step, peer);
+        }
+    }
+
+    /// A claim needs the challenge of a connection: members without one are dialed, now and then, and
+    /// asked when they are up.
+    fn dial_custodian(&mut self, step: &Step<'_>, peer: PeerId) {
+        let dialed = &mut self.collecting.dialed;
+        dialed.retain(|_, at| step.now.since(*at) < CUSTODIAN_DIAL_MS);
+        if let std::collections::btree_map::Entry::Vacant(entry) = dialed.entry(peer) {
+            entry.insert(step.now);
+            self.outputs.push_back(Output::Connect(peer, Vec::new()));
+        }
+    }
+
+    pub(crate) fn poll_mailboxes(&mut self, step: &Step<'_>) {
+        let addresses: Vec<Address> = self.collecting.mailboxes.keys().copied().collect();
+        for address in addresses {
+            self.subscribe(step, &address, true);
+        }
+        self.timers.set(step.now.plus(POLL_MS), Timer::Poll);
+    }
+}
+
+impl Mailbox {
+    /// A claim to this mailbox for one custodian and its connection; with ids: to fetch them.
+    pub(crate) fn sign(
+        &self,
+        custodian: PeerId,
+        challenge: [u8; 32],
+        address: Address,
+        cursor: u64,
+        ids: Option<&[EnvelopeId]>,
+    ) -> Claim {
+        let claim = claim::Claim { custodian, challenge, address, day: self.day, cursor };
+        let signature = match ids {
+            None => claim::sign_subscribe(&self.signer, &claim),
+            Some(ids) => claim::sign_get(&self.signer, &claim, ids),
+        };
+        Claim { address, day: self.day, cursor, signature: signature.to_bytes().to_vec() }
+    }
+}
