@@ -97,6 +97,11 @@ impl Receipt {
         let listed = || self.beyond.iter().any(|(from, to)| (*from..=*to).contains(&place.seq));
         place.run == self.run && (place.seq <= self.up_to || listed())
     }
+
+    /// The highest number that it acknowledges.
+    pub(crate) fn last(&self) -> u64 {
+        self.beyond.iter().map(|(_, to)| *to).fold(self.up_to, u64::max)
+    }
 }
 
 /// Who somebody is.

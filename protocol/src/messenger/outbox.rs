@@ -3,6 +3,7 @@
 //! A row lives until its receipt, its expiry or its final refusal. The attempt is in memory only:
 //! after a restart every row starts again. Attempts are made in [`sending`](super::sending).
 
+use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::rounds::Round;
@@ -10,7 +11,7 @@ use super::rows::{self, Kind, OutboxRow, Record};
 use super::store::MessengerStore;
 use crate::control::{Custodians, MessageState, OutboxEntry};
 use crate::id::{AccountId, EnvelopeId, MessageId};
-use crate::limits::ROUNDS_MAX;
+use crate::limits::{DIRECT_WINDOW, ROUNDS_MAX};
 use crate::store::StoreError;
 use crate::time::Time;
 
@@ -18,6 +19,7 @@ use crate::time::Time;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) entries: BTreeMap<MessageId, Entry>,
+    by_contact: BTreeMap<AccountId, Line>,
     /// Whose envelope a custodian's answer is about.
     pub(crate) by_envelope: BTreeMap<EnvelopeId, Owner>,
     /// Entries that look for custodians or deposit; some may have ended.
@@ -25,6 +27,17 @@ pub(crate) struct Outbox {
     /// Entries that wait for one of those to end, in order; some may have found another way.
     waiting: VecDeque<MessageId>,
 }
+
+/// One contact's entries.
+#[derive(Debug, Default)]
+struct Line {
+    order: BTreeSet<Key>,
+    /// On their way over the direct stream.
+    direct: BTreeSet<MessageId>,
+}
+
+/// An entry's place in its contact's line: the order they were written in, introductions first.
+pub(crate) type Key = (u64, Time, MessageId);
 
 /// Whom an envelope was deposited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +96,10 @@ impl Entry {
         Entry { row, attempt: Attempt::Idle, direct_at: None, next_try: None }
     }
 
+    fn key(&self) -> Key {
+        (self.row.position(), self.row.created, self.row.id)
+    }
+
     pub(crate) fn custodians(&self) -> Custodians {
         custodians(&self.row)
     }
@@ -128,20 +145,26 @@ pub(crate) fn custodians(row: &OutboxRow) -> Custodians {
 impl Outbox {
     pub(crate) fn restore(store: &mut dyn MessengerStore) -> Result<Outbox, StoreError> {
         let rows = rows::scan::<OutboxRow>(store)?;
-        let entries = rows.into_iter().map(|row| (row.id, Entry::new(row))).collect();
-        Ok(Outbox { entries, ..Outbox::default() })
+        let mut outbox = Outbox::default();
+        rows.into_iter().for_each(|row| outbox.insert(Entry::new(row)));
+        Ok(outbox)
     }
 
-    /// Ids of a contact's entries in the order they were written: introductions first.
+    pub(crate) fn insert(&mut self, entry: Entry) {
+        self.by_contact.entry(entry.row.to).or_default().order.insert(entry.key());
+        self.entries.insert(entry.row.id, entry);
+    }
+
+    /// Ids of all of a contact's entries, in order.
     pub(crate) fn of(&self, account: &AccountId) -> Vec<MessageId> {
-        let mut ids: Vec<(u64, Time, MessageId)> = self
-            .entries
-            .values()
-            .filter(|entry| entry.row.to == *account)
-            .map(|entry| (entry.row.position(), entry.row.created, entry.row.id))
-            .collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|(_, _, id)| id).collect()
+        let line = self.by_contact.get(account);
+        line.into_iter().flat_map(|line| &line.order).map(|(_, _, id)| *id).collect()
+    }
+
+    /// The next of a contact's entries, to walk along them while they change.
+    pub(crate) fn after(&self, account: &AccountId, key: Option<Key>) -> Option<Key> {
+        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_contact.get(account)?.order.range((from, Bound::Unbounded)).next().copied()
     }
 
     /// Makes room for one more round, or puts the entry at the end of those that wait for it.
@@ -176,9 +199,21 @@ impl Outbox {
             .find(|id| entries.get(id).is_some_and(|entry| matches!(entry.attempt, Attempt::Waiting)))
     }
 
-    /// Messages of a contact that are on their way over the direct stream.
-    pub(crate) fn on_direct_way(&self, account: &AccountId) -> usize {
-        self.entries.values().filter(|e| e.row.to == *account && e.direct_at.is_some()).count()
+    /// Notes that an entry is on its way over the contact's direct stream, or is not any more.
+    pub(crate) fn set_direct(&mut self, id: &MessageId, at: Option<Time>) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        entry.direct_at = at;
+        let Some(line) = self.by_contact.get_mut(&entry.row.to) else { return };
+        if at.is_some() {
+            line.direct.insert(*id)
+        } else {
+            line.direct.remove(id)
+        };
+    }
+
+    /// As many messages are on their way over a contact's direct stream as may be.
+    pub(crate) fn window_is_full(&self, account: &AccountId) -> bool {
+        self.by_contact.get(account).is_some_and(|line| line.direct.len() >= DIRECT_WINDOW)
     }
 
     /// Removes an entry and its row.
@@ -188,6 +223,13 @@ impl Outbox {
         id: &MessageId,
     ) -> Result<Option<Entry>, StoreError> {
         let Some(mut entry) = self.entries.remove(id) else { return Ok(None) };
+        if let Some(line) = self.by_contact.get_mut(&entry.row.to) {
+            line.order.remove(&entry.key());
+            line.direct.remove(id);
+            if line.order.is_empty() {
+                self.by_contact.remove(&entry.row.to);
+            }
+        }
         entry.stop().map(|envelope| self.by_envelope.remove(&envelope));
         rows::remove::<OutboxRow>(store, &id.0)?;
         Ok(Some(entry))

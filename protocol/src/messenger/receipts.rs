@@ -304,7 +304,7 @@ impl Messenger {
         receipt: &Receipt,
         path: Path,
     ) -> Result<(), StoreError> {
-        let covered = self.outbox_where(account, |kind| match kind {
+        let covered = self.outbox_where(account, receipt.last(), |kind| match kind {
             Kind::Text(place) => receipt.covers(&place),
             Kind::Introduction => false,
         });
@@ -323,16 +323,21 @@ impl Messenger {
         step: &mut Step<'_>,
         account: &AccountId,
     ) -> Result<(), StoreError> {
-        for id in self.outbox_where(account, |kind| kind == Kind::Introduction) {
+        for id in self.outbox_where(account, 0, |kind| kind == Kind::Introduction) {
             self.outbox.remove(step.store, &id)?;
         }
         Ok(())
     }
 
-    fn outbox_where(&self, account: &AccountId, which: impl Fn(Kind) -> bool) -> Vec<MessageId> {
-        let theirs = self.outbox.of(account);
-        let entries = theirs.iter().filter_map(|id| self.outbox.entries.get(id));
-        entries.filter(|entry| which(entry.row.kind)).map(|entry| entry.row.id).collect()
+    /// A contact's entries up to a number, as far as they are meant.
+    fn outbox_where(&self, account: &AccountId, last: u64, which: impl Fn(Kind) -> bool) -> Vec<MessageId> {
+        let mut key = None;
+        let theirs = core::iter::from_fn(|| {
+            key = self.outbox.after(account, key);
+            key
+        });
+        let ids = theirs.take_while(|(position, _, _)| *position <= last).map(|(_, _, id)| id);
+        ids.filter(|id| self.outbox.entries.get(id).is_some_and(|entry| which(entry.row.kind))).collect()
     }
 }
 

@@ -12,8 +12,7 @@ use super::{Messenger, Step};
 use crate::control::{EventBody, MessageState, Path, QueuedReason};
 use crate::id::{AccountId, MessageId, PeerId};
 use crate::limits::{
-    DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, DIRECT_WINDOW, NEW_CUSTODIAN_SPREAD_MS, RETRY_MS_MAX,
-    RETRY_MS_MIN,
+    DIRECT_HEAD_START_MS, DIRECT_RECEIPT_MS, NEW_CUSTODIAN_SPREAD_MS, RETRY_MS_MAX, RETRY_MS_MIN,
 };
 use crate::store::StoreError;
 use crate::wire::frame::Frame;
@@ -32,13 +31,20 @@ impl Messenger {
         note(step.store, &mut entry.row, step.now, "queued", None, "synced to disk")?;
         rows::save(step.store, &entry.row)?;
         self.timers.set(entry.row.expires, Timer::Entry(id));
-        self.outbox.entries.insert(id, entry);
+        self.outbox.insert(entry);
         self.advance(step, id)
     }
 
-    /// Something changed for a contact: look at all its entries, in order.
+    /// Something changed for a contact: look at its entries, in order.
     pub(crate) fn wake(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
-        for id in self.outbox.of(account) {
+        let mut at = None;
+        while let Some(key) = self.outbox.after(account, at) {
+            at = Some(key);
+            if self.is_online(account) && self.outbox.window_is_full(account) {
+                // The others' turn comes with the next receipt: an outbox of thousands is not walked for each.
+                break;
+            }
+            let (_, _, id) = key;
             if let Some(entry) = self.entry(&id)
                 && entry.row.state == MessageState::Queued
                 && matches!(entry.attempt, Attempt::Idle)
@@ -210,7 +216,7 @@ impl Messenger {
         id: MessageId,
         to: &AccountId,
     ) -> Result<(), StoreError> {
-        let window_full = self.outbox.on_direct_way(to) >= DIRECT_WINDOW;
+        let window_full = self.outbox.window_is_full(to);
         let until = step.now.plus(DIRECT_RECEIPT_MS);
         let Some(peer) = self.direct.peer_of(to) else { return Ok(()) };
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
@@ -224,12 +230,12 @@ impl Messenger {
         }
         let Some(sealed) = &entry.row.sealed else { return Ok(()) };
         let frame = Frame::Direct { inner: sealed.inner.clone() };
-        entry.direct_at = Some(step.now);
         if !matches!(entry.attempt, Attempt::Depositing(_) | Attempt::Finding) {
             entry.attempt = Attempt::AwaitingReceipt(until);
         }
         note(step.store, &mut entry.row, step.now, "direct", Some(peer), "sent")?;
         rows::save(step.store, &entry.row)?;
+        self.outbox.set_direct(&id, Some(step.now));
         self.timers.set(until, Timer::Entry(id));
         self.send(peer, frame);
         Ok(())
@@ -241,7 +247,11 @@ impl Messenger {
         step: &mut Step<'_>,
         account: &AccountId,
     ) -> Result<(), StoreError> {
-        for id in self.outbox.of(account) {
+        let mut at = None;
+        while let Some(key) = self.outbox.after(account, at).filter(|_| !self.outbox.window_is_full(account))
+        {
+            at = Some(key);
+            let (_, _, id) = key;
             let sent = self.entry(&id).is_some_and(|entry| entry.direct_at.is_some());
             if !sent && self.ensure_sealed(step, id)? {
                 let first = self.entry(&id).and_then(|e| e.row.sealed.as_ref()).is_some_and(|s| s.first);
@@ -260,8 +270,8 @@ impl Messenger {
         account: &AccountId,
     ) -> Result<(), StoreError> {
         for id in self.outbox.of(account) {
+            self.outbox.set_direct(&id, None);
             let Some(entry) = self.entry(&id) else { continue };
-            entry.direct_at = None;
             if matches!(entry.attempt, Attempt::AwaitingReceipt(_)) {
                 entry.attempt = Attempt::Idle;
                 if entry.row.state == MessageState::Queued {
