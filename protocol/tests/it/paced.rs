@@ -205,3 +205,26 @@ fn a_large_outbox_does_not_ask_for_all_its_custodians_at_once() {
     };
     assert!(world.run_until(20 * SECOND_MS, held), "and every one gets its turn");
 }
+
+/// A burst that outlasts the direct way's patience goes both ways at once, and every message is there once.
+#[test]
+fn a_long_burst_to_a_contact_who_is_online_is_delivered() {
+    for (seed, loss) in [(90, 1), (91, 20), (92, 100)] {
+        let mut world = World::new(seed, 2, 5);
+        world.run(SECOND_MS);
+        world.introduce(0, 1);
+        world.run(2 * SECOND_MS);
+        world.faults.loss = loss;
+        for i in 0..1_000 {
+            world.ask(0, World::send_request("p1", &format!("text {i:04}"), None));
+        }
+        let done = (0..60).any(|_| {
+            world.run(SECOND_MS);
+            world.outbox(0).is_empty()
+        });
+        assert!(done, "{} of 1,000 are not delivered, seed {seed}", world.outbox(0).len());
+        let texts = world.texts_from(1, "p0");
+        let expected: Vec<String> = (0..1_000).map(|i| format!("text {i:04}")).collect();
+        assert_eq!(texts, expected);
+    }
+}
