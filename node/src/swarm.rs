@@ -18,12 +18,14 @@ use self::runner::Runner;
 use crate::config::RoleChoice;
 use crate::links::{Ask, Command, Machines, RUNNER_QUEUE};
 
+mod addresses;
 pub mod admission;
 mod behaviour;
 mod cache;
 mod peers;
 mod queue;
 mod reach;
+mod routing;
 mod runner;
 mod session;
 pub mod streams;

@@ -1,50 +1,13 @@
 //! Peers that send what no honest peer sends: disconnected, and the node goes on.
 
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
-use libp2p::swarm::SwarmEvent;
-use libp2p::swarm::dial_opts::DialOpts;
-use libp2p::{Multiaddr, Swarm, SwarmBuilder, noise, tcp, yamux};
-use murmesh_node::swarm::streams::PROTOCOL;
+use futures::AsyncReadExt;
+use murmesh_protocol::id::Address;
 use murmesh_protocol::limits::FRAME_BYTES_MAX;
+use murmesh_protocol::wire::frame::{Frame, Role};
 use tokio::time::timeout;
 
+use crate::attacker::Attacker;
 use crate::stub::{PATIENCE, Stub};
-
-fn attacker() -> Swarm<libp2p_stream::Behaviour> {
-    SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-        .unwrap()
-        .with_behaviour(|_| libp2p_stream::Behaviour::new())
-        .unwrap()
-        .build()
-}
-
-/// Opens a frame stream, writes, and reads until the node hangs up.
-async fn attack(node: &Stub, address: &Multiaddr, bytes: Vec<u8>) {
-    let mut swarm = attacker();
-    let id = libp2p::PeerId::from(node.keypair.public());
-    let mut control = swarm.behaviour().new_control();
-    swarm.dial(DialOpts::peer_id(id).addresses(vec![address.clone()]).build()).unwrap();
-    // Before it, libp2p-stream may miss the connection and wait for ever.
-    let connected =
-        async { while !matches!(swarm.next().await, Some(SwarmEvent::ConnectionEstablished { .. })) {} };
-    timeout(PATIENCE, connected).await.expect("connects");
-    let driver = tokio::spawn(async move {
-        loop {
-            swarm.next().await;
-        }
-    });
-    let attack = async {
-        let mut stream = control.open_stream(id, PROTOCOL).await.unwrap();
-        let _ = stream.write_all(&bytes).await;
-        let _ = stream.flush().await;
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest).await;
-    };
-    timeout(PATIENCE, attack).await.expect("the node hangs up");
-    driver.abort();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_first_bytes_end_the_session_and_nothing_else() {
@@ -57,7 +20,9 @@ async fn hostile_first_bytes_end_the_session_and_nothing_else() {
     let not_a_hello = [&1u32.to_le_bytes()[..], &[19]].concat();
     let text = b"GET / HTTP/1.1\r\nHost: example\r\n\r\n".to_vec();
     for bytes in [oversized, largest_claim, empty, garbage, not_a_hello, text] {
-        attack(&node, &address, bytes).await;
+        let mut attacker = Attacker::connect(&node, &address).await;
+        attacker.write(&bytes).await;
+        attacker.until_hung_up().await;
     }
     // Below the encryption: the connection is not even made.
     let port = address.to_string().rsplit('/').next().unwrap().parse::<u16>().unwrap();
@@ -74,4 +39,21 @@ async fn hostile_first_bytes_end_the_session_and_nothing_else() {
     timeout(PATIENCE, only_the_friend).await.expect("only the friend is connected");
     node.stop().await;
     friend.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_connections_streams_only_the_first_counts() {
+    let mut node = Stub::new(vec![]);
+    let address = node.address().await;
+    let mut attacker = Attacker::greeted(&node, &address, Role::Full).await;
+    let (_, session) = node.up(attacker.peer).await;
+    for _ in 0..100 {
+        let Ok(mut stream) = attacker.another_stream().await else { continue };
+        // Reset, or ended: nothing waits on the node's side.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("is not kept");
+    }
+    let marker = Frame::Missing { address: Address([1; 32]), ids: vec![] };
+    node.send(attacker.peer, Some(session), &marker).await;
+    while attacker.hear().await.expect("the first goes on") != marker {}
+    node.stop().await;
 }

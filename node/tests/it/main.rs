@@ -7,6 +7,8 @@
     reason = "a helper of a test fails like a test, and says what it measured"
 )]
 
+mod attacker;
+mod dialing;
 mod hostile;
 mod network;
 mod nodes;

@@ -158,7 +158,7 @@ impl Runner {
         self.peers.on_announced(peer, hello.role, hello.keeps, clock::now(), now);
         self.peers.on_up(peer, addresses, worked.clone(), now);
         if let (Some(address), Role::Full, Some(id)) = (worked, hello.role, self.libp2p_id(&peer)) {
-            self.swarm.behaviour_mut().kad.add_address(&id, address);
+            self.swarm.behaviour_mut().routing.kad.add_address(&id, address);
         }
         self.cache_dirty_since.get_or_insert(now);
         self.on_wanted_up(peer);
@@ -194,7 +194,7 @@ impl Runner {
     pub(super) fn on_fault(&mut self, peer: PeerId, fault: PeerFault) {
         tracing::debug!(%peer, ?fault, "misbehaved");
         let now = Instant::now();
-        self.peers.learn(peer, Vec::new(), now);
+        self.peers.note(peer, now);
         if !self.peers.on_fault(&peer, fault) {
             return;
         }
@@ -202,7 +202,7 @@ impl Runner {
         let Some(id) = self.libp2p_id(&peer) else { return };
         let behaviour = self.swarm.behaviour_mut();
         behaviour.admission.limiter.ban(id, now);
-        behaviour.kad.remove_peer(&id);
+        behaviour.routing.kad.remove_peer(&id);
         // Not connected is what is wanted.
         let _ = self.swarm.disconnect_peer_id(id);
     }
