@@ -87,6 +87,7 @@ impl Node {
             role: config.role,
             full_at_once: config.is_loopback_only() || config.profile == Profile::Server,
             keeps: config.held_bytes_max > 0,
+            queued_bytes_max: swarm::QUEUED_BYTES_MAX,
             cache: Some(directory.join(CACHE_FILE)),
             listeners: Vec::new(),
         };

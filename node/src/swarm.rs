@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::behaviour::NodeBehaviour;
+pub(crate) use self::queue::QUEUED_BYTES_MAX;
 use self::runner::Runner;
 use crate::config::RoleChoice;
 use crate::links::{Ask, Command, Machines, RUNNER_QUEUE};
@@ -49,6 +50,8 @@ pub struct NetworkConfig {
     pub full_at_once: bool,
     /// Mail is kept here.
     pub keeps: bool,
+    /// Bytes that may wait to be sent to all peers together.
+    pub queued_bytes_max: usize,
     /// Where known peers are kept.
     pub cache: Option<PathBuf>,
     /// Filled in at start.
@@ -70,6 +73,8 @@ pub struct NetworkStatus {
     pub known: usize,
     /// Other peers that would keep mail.
     pub custodians_known: usize,
+    /// Bytes that wait to be sent to peers.
+    pub queued_bytes: usize,
 }
 
 /// Why the network does not start.

@@ -25,7 +25,7 @@ use self::regions::{Question, Topics};
 use super::addresses::Standing;
 use super::behaviour::{NodeBehaviour, NodeEvent};
 use super::peers::PeerTable;
-use super::queue::FrameQueue;
+use super::queue::{Budget, FrameQueue};
 use super::reach::Reach;
 use super::session::SessionEvent;
 use super::translate::Scope;
@@ -62,6 +62,8 @@ pub(super) struct Runner {
     reach: Reach,
     connections: BTreeMap<ConnectionId, Connection>,
     links: BTreeMap<PeerId, Link>,
+    /// What waits in the queues of all links.
+    queued: Arc<Budget>,
     next_session: u64,
     dials: BTreeMap<ConnectionId, Dial>,
     seeds: Vec<Seed>,
@@ -150,6 +152,7 @@ impl Runner {
         }
         let (session_events, heard) = mpsc::channel(SESSION_EVENTS);
         let reach = Reach::new(config.role, config.full_at_once, &config.listen, now);
+        let queued = Budget::new(config.queued_bytes_max);
         let runner = Runner {
             own,
             config,
@@ -160,6 +163,7 @@ impl Runner {
             reach,
             connections: BTreeMap::new(),
             links: BTreeMap::new(),
+            queued,
             next_session: 0,
             dials: BTreeMap::new(),
             seeds,

@@ -83,6 +83,7 @@ impl Session {
                     tokio::select! {
                         end = self.read(&mut read) => end,
                         end = self.write(&mut write) => end,
+                        () = self.queue.aborted() => End::Closed,
                     }
                 };
                 let end = session.await;

@@ -13,16 +13,16 @@ use crate::attacker::{Attacker, hello};
 use crate::stub::{PATIENCE, Stub, config};
 
 /// A place that only counts who comes.
-struct Door(TcpListener);
+pub(crate) struct Door(TcpListener);
 
 impl Door {
-    fn new() -> Door {
+    pub(crate) fn new() -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         Door(listener)
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("/ip4/127.0.0.1/tcp/{}", self.0.local_addr().unwrap().port())
     }
 
@@ -41,7 +41,7 @@ impl Door {
 }
 
 /// Some peer that is not there; its key is a point of the curve.
-fn somebody() -> PeerId {
+pub(crate) fn somebody() -> PeerId {
     murmesh_node::swarm::own_peer(&Keypair::generate_ed25519()).unwrap()
 }
 

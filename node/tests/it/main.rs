@@ -8,6 +8,7 @@
 )]
 
 mod attacker;
+mod bounds;
 mod dialing;
 mod hostile;
 mod network;

@@ -42,6 +42,7 @@ pub(crate) fn config(keypair: &Keypair, peers: Vec<Multiaddr>) -> NetworkConfig 
         role: RoleChoice::Auto,
         full_at_once: true,
         keeps: true,
+        queued_bytes_max: 64 << 20,
         cache: None,
         listeners: Vec::new(),
     }

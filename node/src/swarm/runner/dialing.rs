@@ -17,13 +17,14 @@ use super::{Link, Runner};
 use crate::links::{SessionNumber, ToMessenger};
 use crate::swarm::addresses::Standing;
 use crate::swarm::peers::{backoff, jitter};
-use crate::swarm::queue::PushError;
 use crate::swarm::translate;
 
 /// How long a frame waits for its peer, and a hint for its answer.
 pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Frames that wait for one peer.
+/// Frames that wait for one peer; at one more all of them are given up, and their maker is told.
 const WAITING_FRAMES_MAX: usize = 256;
+/// Bytes that wait for all peers; the peer whose frame does not fit is given up like that.
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Peers that frames wait for.
 const WAITING_PEERS_MAX: usize = 1_024;
 /// Hints being dialed.
@@ -79,6 +80,7 @@ pub(super) struct Hint {
 #[derive(Debug)]
 pub(super) struct Waiting {
     frames: Vec<Vec<u8>>,
+    bytes: usize,
     deadline: Instant,
 }
 
@@ -98,22 +100,28 @@ impl Runner {
                 return;
             }
             // Closed: its end is on the way to the loop, and may have reached the maker already.
-            let Err((error, unsent)) = link.queue.push_back(frame) else { return };
-            if error == PushError::Full {
-                tracing::debug!(peer = %to, "does not read: disconnected");
-                link.queue.close();
-            }
+            let Err(unsent) = self.push(&to, frame) else { return };
             frame = unsent;
         }
         if from == Machine::Keeper || session.is_some() {
             return;
         }
-        if self.wait_for(to, false)
-            && let Some(waiting) = self.waiting.get_mut(&to)
-            && waiting.frames.len() < WAITING_FRAMES_MAX
-        {
-            waiting.frames.push(frame);
+        if self.wait_for(to, false) {
+            self.wait_with(to, frame);
         }
+    }
+
+    /// Lets a frame wait for its peer.
+    fn wait_with(&mut self, to: PeerId, frame: Vec<u8>) {
+        let bytes: usize = self.waiting.values().map(|waiting| waiting.bytes).sum();
+        let Some(waiting) = self.waiting.get_mut(&to) else { return };
+        if waiting.frames.len() >= WAITING_FRAMES_MAX || bytes + frame.len() > WAITING_BYTES_MAX {
+            tracing::debug!(peer = %to, "too much waits for a dial: given up");
+            self.waiting.remove(&to);
+            return self.tell_messenger(ToMessenger::Input(Input::Unreachable(to)));
+        }
+        waiting.bytes += frame.len();
+        waiting.frames.push(frame);
     }
 
     pub(super) fn connect(&mut self, peer: PeerId, addresses: &[String]) {
@@ -146,7 +154,7 @@ impl Runner {
             return false;
         }
         let deadline = Instant::now() + DIAL_TIMEOUT;
-        self.waiting.insert(peer, Waiting { frames: Vec::new(), deadline });
+        self.waiting.insert(peer, Waiting { frames: Vec::new(), bytes: 0, deadline });
         true
     }
 
@@ -350,17 +358,13 @@ impl Runner {
     /// A session that has ended before this loop knew of it takes nothing: what waits waits on.
     fn send_waiting(&mut self, peer: PeerId) {
         let Some(waiting) = self.waiting.remove(&peer) else { return };
-        let Some(link) = self.links.get(&peer) else { return };
         let mut frames = waiting.frames.into_iter();
         while let Some(frame) = frames.next() {
-            match link.queue.push_back(frame) {
-                Ok(()) => {}
-                Err((PushError::Full, _)) => return link.queue.close(),
-                Err((PushError::Closed, frame)) => {
-                    let frames = std::iter::once(frame).chain(frames).collect();
-                    self.waiting.insert(peer, Waiting { frames, deadline: waiting.deadline });
-                    return;
-                }
+            if let Err(frame) = self.push(&peer, frame) {
+                let frames: Vec<Vec<u8>> = std::iter::once(frame).chain(frames).collect();
+                let bytes = frames.iter().map(Vec::len).sum();
+                self.waiting.insert(peer, Waiting { frames, bytes, deadline: waiting.deadline });
+                return;
             }
         }
     }

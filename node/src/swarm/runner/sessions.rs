@@ -19,7 +19,7 @@ use rand::Rng;
 use super::{Connection, Link, Runner};
 use crate::clock;
 use crate::links::SessionNumber;
-use crate::swarm::queue::{FrameQueue, QUEUE_BYTES_MAX};
+use crate::swarm::queue::{FrameQueue, PushError, QUEUE_BYTES_MAX};
 use crate::swarm::session::{End, Session, SessionEvent};
 use crate::swarm::streams;
 use crate::swarm::translate::{self, Scope};
@@ -112,7 +112,7 @@ impl Runner {
         self.rng.fill_bytes(&mut challenge);
         self.next_session += 1;
         let number = SessionNumber(self.next_session);
-        let queue = Arc::new(FrameQueue::new(QUEUE_BYTES_MAX));
+        let queue = Arc::new(FrameQueue::new(QUEUE_BYTES_MAX, self.queued.clone()));
         let session = Session {
             peer,
             number,
@@ -253,10 +253,36 @@ impl Runner {
 
     /// Sends a frame of the shell to a peer that is up.
     pub(super) fn send_own(&mut self, peer: &PeerId, frame: &Frame) {
-        if let Some(link) = self.links.get(peer)
-            && link.queue.push(frame.to_bytes()).is_err()
-        {
-            link.queue.close();
+        // Lost with its session, or with one that is over already.
+        let _ = self.push(peer, frame.to_bytes());
+    }
+
+    /// Queues an encoded frame on a peer's link. At the bound of a queue its session ends; at the bound
+    /// of all together, the session with the fullest one. Whoever had frames there is told `PeerDown`.
+    ///
+    /// # Errors
+    /// The frame, if there is no link or its session is ending.
+    pub(super) fn push(&mut self, peer: &PeerId, mut frame: Vec<u8>) -> Result<(), Vec<u8>> {
+        loop {
+            let Some(link) = self.links.get(peer) else { return Err(frame) };
+            let Err((error, unsent)) = link.queue.push(frame) else { return Ok(()) };
+            frame = unsent;
+            match error {
+                PushError::Closed => return Err(frame),
+                PushError::Full => {
+                    tracing::debug!(%peer, "does not read: disconnected");
+                    link.queue.close();
+                    return Err(frame);
+                }
+                PushError::Crowded => {
+                    let fullest = self.links.iter().max_by_key(|(_, link)| link.queue.bytes());
+                    let Some((other, link)) = fullest.filter(|(_, link)| link.queue.bytes() > 0) else {
+                        return Err(frame);
+                    };
+                    tracing::warn!(peer = %other, "too much waits for all peers: the fullest is disconnected");
+                    link.queue.close();
+                }
+            }
         }
     }
 }

@@ -218,6 +218,7 @@ impl Runner {
             role: self.reach.role(Instant::now()),
             connected: self.up().len(),
             known: self.peers.known(),
+            queued_bytes: self.queued.bytes(),
             custodians_known: candidates.iter().filter(|c| self.may_keep(c)).count(),
         }
     }
