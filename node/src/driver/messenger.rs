@@ -175,7 +175,9 @@ impl Engine for MessengerEngine {
     fn accept(&mut self, message: ToMessenger) -> Option<Work> {
         match message {
             ToMessenger::Up(facts, session) => {
-                if facts.peer != self.own {
+                // Told again when its role changes: clients hear of the connection once.
+                let again = self.peers.session(&facts.peer) == Some(session);
+                if facts.peer != self.own && !again {
                     self.tell_peer_event(EventBody::PeerUp { peer_id: facts.peer.to_string() });
                 }
                 Some(Work::Up(facts, session))

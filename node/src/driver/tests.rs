@@ -13,6 +13,7 @@ use crate::links::ToMessenger;
 use crate::store::{PrivateStore, Unlock};
 
 mod bounds;
+mod events;
 
 /// What happened, in order.
 type Story = Arc<Mutex<Vec<String>>>;

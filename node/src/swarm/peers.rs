@@ -25,6 +25,10 @@ pub(super) const PINNED_MAX: usize = 1_024;
 pub(super) const REDIAL_MIN: Duration = Duration::from_millis(800);
 /// Longest pause.
 pub(super) const REDIAL_MAX: Duration = Duration::from_secs(3600);
+/// Sessions of one peer within [`SESSIONS_WINDOW`]; each one above counts as a fault and is not begun.
+pub(super) const SESSIONS_MAX: u32 = 30;
+/// See [`SESSIONS_MAX`].
+const SESSIONS_WINDOW: Duration = Duration::from_secs(60);
 /// A session that lasted so long was worth having.
 const LASTING: Duration = Duration::from_secs(60);
 /// A peer that was not seen for so long, and cannot be dialed, is forgotten.
@@ -60,6 +64,8 @@ pub(super) struct Peer {
     /// When it was pinned.
     pinned_at: Option<Instant>,
     faults: u32,
+    /// Since when sessions are counted, and how many there were.
+    sessions: (Instant, u32),
     /// Sessions in a row that did not last.
     short_sessions: u32,
     /// Time of its last announcement: older ones are replays.
@@ -230,6 +236,17 @@ impl PeerTable {
         }
     }
 
+    /// A session begins; false if there were too many lately.
+    pub(super) fn on_session(&mut self, id: PeerId, now: Instant) -> bool {
+        let Some(peer) = self.entry(id, now) else { return true };
+        let (since, sessions) = &mut peer.sessions;
+        if now.duration_since(*since) >= SESSIONS_WINDOW {
+            (*since, *sessions) = (now, 0);
+        }
+        *sessions += 1;
+        *sessions <= SESSIONS_MAX
+    }
+
     /// Counts a fault; says whether the peer has reached the bound, and starts anew if so.
     pub(super) fn on_fault(&mut self, id: &PeerId, fault: PeerFault) -> bool {
         let Some(peer) = self.peers.get_mut(id) else { return false };
@@ -350,6 +367,7 @@ impl PeerTable {
             seen: Time(0),
             pinned_at: None,
             faults: 0,
+            sessions: (now, 0),
             short_sessions: 0,
             spoke: Time(0),
         }))
@@ -460,6 +478,16 @@ mod tests {
         back.load(cache.clone(), now);
         assert_eq!(back.cache(9), cache);
         assert_eq!((cache[0].addresses.len(), cache[0].worked.len()), (2, 1));
+    }
+
+    #[test]
+    fn one_session_above_the_bound_is_too_many_until_the_window_is_over() {
+        let (mut table, now) = (PeerTable::new(id(0)), Instant::now());
+        for _ in 0..SESSIONS_MAX {
+            assert!(table.on_session(id(1), now));
+        }
+        assert!(!table.on_session(id(1), now) && table.on_session(id(2), now));
+        assert!(table.on_session(id(1), now + SESSIONS_WINDOW));
     }
 
     #[test]

@@ -197,8 +197,9 @@ mod tests {
         reach.on_dialed(&"/ip4/192.168.0.2/tcp/1".parse().unwrap());
         assert_eq!(reach.role(now + PROBATION), Role::Light);
         reach.on_dialed(&"/ip4/8.8.8.8/tcp/1".parse().unwrap());
-        assert_eq!(reach.role(now + PROBATION / 2), Role::Light);
-        assert_eq!(reach.role(now + PROBATION), Role::Full);
+        let ten_minutes = Duration::from_secs(600);
+        assert_eq!(reach.role(now + ten_minutes - Duration::from_millis(1)), Role::Light);
+        assert_eq!(reach.role(now + ten_minutes), Role::Full);
         assert_eq!(Reach::new(RoleChoice::Auto, true, &[], now).role(now), Role::Full);
     }
 

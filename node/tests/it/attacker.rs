@@ -1,6 +1,7 @@
 //! A peer that speaks libp2p and says on its frame stream what the test wants.
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::{Multiaddr, Stream, Swarm, SwarmBuilder, noise, tcp, yamux};
@@ -22,8 +23,8 @@ pub(crate) struct Attacker {
     driver: JoinHandle<()>,
 }
 
-fn swarm() -> Swarm<libp2p_stream::Behaviour> {
-    SwarmBuilder::with_new_identity()
+fn swarm(keypair: Keypair) -> Swarm<libp2p_stream::Behaviour> {
+    SwarmBuilder::with_existing_identity(keypair)
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
         .unwrap()
@@ -47,7 +48,12 @@ pub(crate) fn hello(role: Role, addresses: &[&str]) -> Frame {
 impl Attacker {
     /// Connects and opens a frame stream, on which nothing is said yet.
     pub(crate) async fn connect(node: &Stub, address: &Multiaddr) -> Attacker {
-        let mut swarm = swarm();
+        Attacker::try_connect(&Keypair::generate_ed25519(), node, address).await.expect("is let in")
+    }
+
+    /// The same under a key; none if it is not let in.
+    pub(crate) async fn try_connect(keypair: &Keypair, node: &Stub, address: &Multiaddr) -> Option<Attacker> {
+        let mut swarm = swarm(keypair.clone());
         let peer = translate::peer_in(swarm.local_peer_id()).unwrap();
         let node = libp2p::PeerId::from(node.keypair.public());
         let mut control = swarm.behaviour().new_control();
@@ -61,8 +67,8 @@ impl Attacker {
                 swarm.next().await;
             }
         });
-        let stream = timeout(PATIENCE, control.open_stream(node, PROTOCOL)).await.expect("opens").unwrap();
-        Attacker { peer, stream, control, node, driver }
+        let stream = timeout(PATIENCE, control.open_stream(node, PROTOCOL)).await.expect("answers");
+        Some(Attacker { peer, stream: stream.ok()?, control, node, driver })
     }
 
     /// Connects and says HELLO.

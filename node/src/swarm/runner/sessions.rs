@@ -106,6 +106,12 @@ impl Runner {
     fn start_session(&mut self, id: ConnectionId, stream: libp2p::Stream) {
         let Some(connection) = self.connections.get(&id) else { return };
         let (peer, dialed_here) = (connection.peer, connection.dialed_here);
+        // Whoever comes and goes in a loop costs both machines a step each time.
+        if !self.peers.on_session(peer, Instant::now()) {
+            self.close(id);
+            return self.on_fault(peer, PeerFault::Unexpected);
+        }
+        let Some(connection) = self.connections.get(&id) else { return };
         let scope = translate::scope(&connection.remote).unwrap_or(Scope::Global);
         let prefix = translate::prefix(&connection.remote);
         let mut challenge = [0; 32];
