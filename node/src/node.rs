@@ -110,8 +110,9 @@ impl Node {
         ];
 
         let stop = CancellationToken::new();
-        let backend =
-            Arc::new(NodeBackend::new(machines.clone(), network.asks.clone(), stop.clone(), clock::now()));
+        let asks = network.asks.clone();
+        let expire = config.mail_expire_ms;
+        let backend = Arc::new(NodeBackend::new(machines.clone(), asks, stop.clone(), clock::now(), expire));
         wait_for_listeners(&backend, network.listeners).await;
         let limits = Limits { flush: FLUSH_PATIENCE, ..Limits::default() };
         let serving = control::serve(socket, backend.clone(), hub, stop.clone(), limits);

@@ -28,7 +28,7 @@ async fn a_peer_that_changes_its_role_did_not_connect_again() {
     let hub = Arc::new(EventHub::new(0));
     let surroundings = Surroundings { keeper: keeper.clone(), runner, hub: hub.clone() };
     let machines = Machines { messenger, keeper };
-    let backend = Arc::new(NodeBackend::new(machines, asks, CancellationToken::new(), Time(0)));
+    let backend = Arc::new(NodeBackend::new(machines, asks, CancellationToken::new(), Time(0), None));
     let (mut follower, _) = hub.follow(backend, None, BTreeSet::new());
     let directory = home.path().to_owned();
     let mut engine = MessengerEngine::new(PeerId([1; 32]), directory, Unlock::default(), None, surroundings);
