@@ -152,3 +152,29 @@ async fn addresses_that_failed_make_room_for_the_others() {
     node.stop().await;
     contact.stop().await;
 }
+
+/// The other side of the rule: nodes that listen on everything still find each other on one machine, by
+/// the addresses of its network, or by loopback where there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_listen_on_everything_find_each_other_on_one_machine() {
+    let everywhere = |peers| {
+        let mut config = config(&Keypair::generate_ed25519(), peers);
+        config.listen = vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()];
+        Stub::with(config)
+    };
+    let hub = everywhere(vec![]);
+    let address = hub.address().await;
+    let others = [everywhere(vec![address.clone()]), everywhere(vec![address])];
+    let met = async {
+        for stub in &others {
+            while stub.status().await.connected < 2 {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    timeout(PATIENCE, met).await.expect("each other, not only the hub");
+    for stub in others {
+        stub.stop().await;
+    }
+    hub.stop().await;
+}

@@ -368,3 +368,36 @@ async fn in_a_small_network_everybody_keeps_mail_and_in_a_larger_one_only_full_p
     }
     node.stop().await;
 }
+
+/// Whether multicast leaves and comes back here, asked as mDNS would.
+fn has_multicast() -> std::io::Result<()> {
+    use std::net::{Ipv4Addr, UdpSocket};
+    let group = Ipv4Addr::new(224, 0, 0, 251);
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)?;
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(2)))?;
+    socket.send_to(b"murmesh", (group, socket.local_addr()?.port()))?;
+    socket.recv_from(&mut [0; 16]).map(drop)
+}
+
+/// Neighbours in a local network find each other without being told anything. What mDNS says is hearsay:
+/// it is dialed under the rule for what others name.
+#[tokio::test(flavor = "multi_thread")]
+async fn neighbours_in_a_local_network_find_each_other() {
+    let probed = tokio::task::spawn_blocking(has_multicast).await.unwrap();
+    if let Err(error) = probed {
+        eprintln!("skipped: no multicast on this machine: {error}");
+        return;
+    }
+    let neighbour = || {
+        let mut config = config(&Keypair::generate_ed25519(), vec![]);
+        config.listen = vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()];
+        config.mdns = true;
+        Stub::with(config)
+    };
+    let (mut a, mut b) = (neighbour(), neighbour());
+    a.up(b.peer).await;
+    b.up(a.peer).await;
+    a.stop().await;
+    b.stop().await;
+}
