@@ -2,7 +2,7 @@
 
 use murmesh_protocol::control::{
     ControlError, CustodyStatus, Done, ErrorName, Health, NoParams, OutboxStatus, PeerCounts, Reply, Request,
-    StatusReply,
+    SendParams, StatusReply,
 };
 use murmesh_protocol::keeper::store::Totals;
 use murmesh_protocol::time::Time;
@@ -21,6 +21,8 @@ pub(crate) struct NodeBackend {
     asks: mpsc::Sender<Ask>,
     stop: CancellationToken,
     started: Time,
+    /// Life of a message whose sender does not say.
+    mail_expire_ms: Option<u64>,
 }
 
 /// Whoever should answer has ended.
@@ -34,8 +36,9 @@ impl NodeBackend {
         asks: mpsc::Sender<Ask>,
         stop: CancellationToken,
         started: Time,
+        mail_expire_ms: Option<u64>,
     ) -> NodeBackend {
-        NodeBackend { machines, asks, stop, started }
+        NodeBackend { machines, asks, stop, started, mail_expire_ms }
     }
 
     async fn ask_messenger(&self, request: Request) -> Result<Reply, ControlError> {
@@ -107,6 +110,10 @@ impl Backend for NodeBackend {
                 self.asks.send(Ask::Peers(answer)).await.map_err(stopping)?;
                 answered.await.map(Reply::Peers).map_err(stopping)
             }
+            Request::Send(params) => {
+                let expire_ms = params.expire_ms.or(self.mail_expire_ms);
+                self.ask_messenger(Request::Send(SendParams { expire_ms, ..params })).await
+            }
             // The server's own.
             Request::Hello(_) | Request::Subscribe(_) => Err(ErrorName::Internal.into()),
             Request::Init(_)
@@ -116,7 +123,6 @@ impl Backend for NodeBackend {
             | Request::Contacts(_)
             | Request::Contact(_)
             | Request::Rename(_)
-            | Request::Send(_)
             | Request::Read(_)
             | Request::Why(_)
             | Request::Outbox(_)
@@ -155,4 +161,33 @@ fn without_account() -> StatusReply {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use murmesh_protocol::control::SendParams;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_lives_as_configured_unless_its_sender_says_otherwise() {
+        let (messenger, mut told) = mpsc::channel(2);
+        let (keeper, _) = mpsc::channel(1);
+        let (asks, _) = mpsc::channel(1);
+        let machines = Machines { messenger, keeper };
+        let backend = NodeBackend::new(machines, asks, CancellationToken::new(), Time(0), Some(60_000));
+        for (asked, wanted) in [(None, Some(60_000)), (Some(90_000), Some(90_000))] {
+            let params =
+                SendParams { to: "bob".into(), text: "hi".into(), client_id: None, expire_ms: asked };
+            let call = backend.call(Request::Send(params));
+            let answer = async {
+                let Some(ToMessenger::Command(Request::Send(params), answer)) = told.recv().await else {
+                    return None;
+                };
+                drop(answer);
+                params.expire_ms
+            };
+            assert_eq!(tokio::join!(call, answer).1, wanted);
+        }
+    }
 }

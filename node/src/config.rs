@@ -77,6 +77,8 @@ pub struct Config {
     pub mdns: bool,
     /// Most bytes kept for others.
     pub held_bytes_max: u64,
+    /// Life of a message whose sender does not say; else the core's default.
+    pub mail_expire_ms: Option<u64>,
     /// What is logged, in the words of `RUST_LOG`.
     pub log_level: String,
     /// Log lines are JSON.
@@ -103,6 +105,7 @@ impl Config {
             role: RoleChoice::Auto,
             mdns: true,
             held_bytes_max,
+            mail_expire_ms: None,
             log_level: "info".to_owned(),
             log_json: false,
         }
@@ -216,6 +219,70 @@ mod tests {
         let error = merge("[node]\npeers_max = \"many\"\n", &[], Overrides::default()).unwrap_err();
         assert!(error.contains("line 2"), "{error}");
         assert!(merge("[node\n", &[], Overrides::default()).unwrap_err().contains("line 1"));
+    }
+
+    #[test]
+    fn every_key_of_the_design_is_known_and_what_cannot_be_done_yet_says_so() {
+        let told = |text: &str| merge(text, &[], Overrides::default()).unwrap_err();
+        assert_eq!(
+            told("[node]\nmdns = true\n\n[limits]\n  up = \"1MB/s\"\n"),
+            "config.toml: line 5, column 3: not supported yet by this version: limits.up"
+        );
+        for (section, line) in [
+            ("mail", "receipts = false"),
+            ("mail", "read_receipts = true"),
+            ("limits", "down = \"4MB/s\""),
+            ("limits", "month = \"20GB\""),
+            ("privacy", "accept_requests = \"anyone\""),
+            ("privacy", "hide_address = true"),
+            ("log", "redact = false"),
+        ] {
+            let key = format!("{section}.{}", line.split(' ').next().unwrap());
+            let wanted = format!("line 2, column 1: not supported yet by this version: {key}");
+            assert!(told(&format!("[{section}]\n{line}\n")).contains(&wanted), "{key}");
+            let wanted = format!("line 1, column 1: not supported yet by this version: {key}");
+            assert!(told(&format!("{section}.{line}\n")).contains(&wanted), "{key}");
+        }
+        // What is so anyway may be said.
+        let text =
+            "[mail]\nreceipts = true\nread_receipts = false\n[privacy]\naccept_requests = \"with-invite\"
+            hide_address = false\n[log]\nredact = true\n";
+        assert_eq!(
+            merge(text, &[], Overrides::default()).unwrap(),
+            merge("", &[], Overrides::default()).unwrap()
+        );
+        let error = merge("", &[("MURMESH_LIMITS__UP", "1MB/s")], Overrides::default()).unwrap_err();
+        assert_eq!(error, "MURMESH_LIMITS__UP: not supported yet by this version: limits.up");
+        assert!(merge("", &[("MURMESH_LOG__REDACT", "true")], Overrides::default()).is_ok());
+    }
+
+    #[test]
+    fn mail_expires_as_configured_within_what_the_network_keeps() {
+        let expire = |text: &str| {
+            merge(&format!("[mail]\nexpire = \"{text}\"\n"), &[], Overrides::default())
+                .map(|config| config.mail_expire_ms.unwrap())
+        };
+        assert_eq!(expire("14d"), Ok(14 * 24 * 3_600_000));
+        assert_eq!(
+            [expire("90s"), expire("30m"), expire("12h")],
+            [Ok(90_000), Ok(1_800_000), Ok(43_200_000)]
+        );
+        for wrong in ["59s", "31d", "14", "d", "", "1w", "-1d", "99999999999999999999d"] {
+            assert!(expire(wrong).unwrap_err().contains("mail.expire"), "{wrong}");
+        }
+        let config = merge("", &[("MURMESH_MAIL__EXPIRE", "1d")], Overrides::default()).unwrap();
+        assert_eq!(config.mail_expire_ms, Some(24 * 3_600_000));
+    }
+
+    #[test]
+    fn a_key_is_found_in_its_own_section_and_one_of_another_is_named() {
+        let error = merge("[node]\nlisten = []\n[custody]\nlisten = []\n", &[], Overrides::default());
+        let error = error.unwrap_err();
+        assert!(error.contains("line 4, column 1") && error.contains("node.listen"), "{error}");
+        let error = merge("[log]\nprofile = \"home\"\n", &[], Overrides::default()).unwrap_err();
+        assert!(error.contains("line 2") && error.ends_with("the nearest is profile"), "{error}");
+        let error = merge("log = { levl = \"info\" }\n", &[], Overrides::default()).unwrap_err();
+        assert!(error.contains("line 1, column 1") && error.ends_with("the nearest is level"), "{error}");
     }
 
     #[test]

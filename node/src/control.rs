@@ -6,7 +6,8 @@
 //! Bounds: a request line has at most
 //! [`REQUEST_LINE_BYTES_MAX`](murmesh_protocol::control::files::REQUEST_LINE_BYTES_MAX) bytes; a connection works on
 //! [`CALLS_MAX`] requests at once and stops reading beyond that, so a fast client is slowed by its own
-//! socket; a client that takes nothing for [`Limits::stall`] is dropped.
+//! socket; a client that takes nothing for [`Limits::stall`] is dropped, as is one that has not said
+//! `system.hello` within [`Limits::greet`]: whoever only holds places must not keep others out.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -62,13 +63,19 @@ pub struct Backlog {
 pub struct Limits {
     /// A client that has taken no byte of what waits for it for this long is dropped.
     pub stall: Duration,
+    /// How long a client may take to say `system.hello`.
+    pub greet: Duration,
     /// At shutdown, how long pending replies may take before connections are cut.
     pub flush: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { stall: Duration::from_secs(20), flush: Duration::from_secs(2) }
+        Limits {
+            stall: Duration::from_secs(20),
+            greet: Duration::from_secs(10),
+            flush: Duration::from_secs(2),
+        }
     }
 }
 

@@ -5,9 +5,9 @@
 //! away and rebuilt from the disk, so memory never runs ahead of it; the batch then runs message by
 //! message, and one that fails alone is answered and dropped, so that it cannot fail for ever. While
 //! the disk does not even allow the rebuilding, commands are answered with that and it is tried
-//! again. SPEC §9.1.
+//! again. A transaction is bounded by messages and by the bytes they hold and cause; what is ready
+//! beyond that is the next one's. SPEC §9.1.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use murmesh_protocol::messenger::io::Deadline;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 
 mod keeper;
+mod local;
 mod messenger;
 mod peers;
 #[cfg(test)]
@@ -28,6 +29,8 @@ pub(crate) use self::messenger::{MessengerEngine, NICKNAME, Surroundings, open_e
 
 /// Messages taken into one transaction.
 const BATCH_MAX: usize = 256;
+/// Bytes they hold: at this nothing more is taken in, so at most one frame above it.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Idleness after which the write-ahead log is truncated.
 const IDLE: Duration = Duration::from_secs(1);
 /// Pause between attempts to rebuild a machine whose disk fails.
@@ -49,8 +52,11 @@ pub(crate) trait Engine: Send + 'static {
     fn accept(&mut self, message: Self::Message) -> Option<Self::Work>;
     /// The message of a due deadline.
     fn due(&self) -> Self::Work;
-    /// Runs a batch in one transaction; what came of it waits for [`perform`](Engine::perform).
-    fn step(&mut self, batch: &[Self::Work]) -> Result<(), StoreError>;
+    /// Bytes it holds.
+    fn weight(work: &Self::Work) -> usize;
+    /// Runs a batch in one transaction; what came of it waits for [`perform`](Engine::perform). Ends
+    /// early when that is much: says how many messages were run, at least one.
+    fn step(&mut self, batch: &[Self::Work]) -> Result<usize, StoreError>;
     /// Throws the machine away and makes it anew from the disk.
     fn rebuild(&mut self) -> Result<(), StoreError>;
     /// Performs what the last step wants done. May wait for the runner, never for the other machine.
@@ -65,23 +71,6 @@ pub(crate) trait Engine: Send + 'static {
     fn flush(&mut self);
     /// The end was accepted.
     fn ended(&self) -> bool;
-}
-
-/// Waits until the first message for the other machine is handed over; for ever if there is none.
-/// Cancelled between, it is still the first.
-async fn hand_over<T>(waiting: &mut VecDeque<T>, to: &mpsc::Sender<T>) {
-    if waiting.is_empty() {
-        return std::future::pending().await;
-    }
-    match to.reserve().await {
-        Ok(permit) => {
-            if let Some(message) = waiting.pop_front() {
-                permit.send(message);
-            }
-        }
-        // Its thread has ended: the node is stopping.
-        Err(_) => waiting.clear(),
-    }
 }
 
 /// Starts the thread of a machine. It ends after its last message, with everything committed.
@@ -149,12 +138,13 @@ impl<E: Engine> Driver<E> {
         first: E::Message,
         messages: &mut mpsc::Receiver<E::Message>,
     ) {
-        batch.extend(self.engine.accept(first));
-        while batch.len() < BATCH_MAX && !self.engine.ended() {
-            match messages.try_recv() {
-                Ok(message) => batch.extend(self.engine.accept(message)),
-                Err(_) => break,
-            }
+        let mut bytes = 0;
+        let mut message = Some(first);
+        while let Some(work) = message.map(|message| self.engine.accept(message)) {
+            bytes += work.as_ref().map_or(0, E::weight);
+            batch.extend(work);
+            let full = batch.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX || self.engine.ended();
+            message = if full { None } else { messages.try_recv().ok() };
         }
     }
 
@@ -191,7 +181,7 @@ impl<E: Engine> Driver<E> {
 
     /// A panic of a machine is a failed step like another: its transaction is rolled back and the
     /// machine thrown away, so no broken state is used again.
-    fn step(&mut self, batch: &[E::Work]) -> Result<(), StoreError> {
+    fn step(&mut self, batch: &[E::Work]) -> Result<usize, StoreError> {
         let step = std::panic::AssertUnwindSafe(|| self.engine.step(batch));
         std::panic::catch_unwind(step).unwrap_or_else(|_| {
             tracing::error!(machine = E::NAME, "a fault of murmesh: the machine panicked");
@@ -199,13 +189,24 @@ impl<E: Engine> Driver<E> {
         })
     }
 
-    async fn run_batch(&mut self, batch: Vec<E::Work>) {
+    async fn run_batch(&mut self, mut batch: Vec<E::Work>) {
         self.dirty = true;
         if self.broken {
             batch.into_iter().for_each(|work| self.engine.give_up(work, StoreError::Io));
             return;
         }
-        let Err(error) = self.step(&batch) else { return self.engine.perform().await };
+        while !batch.is_empty() {
+            match self.step(&batch) {
+                Ok(ran) => {
+                    self.engine.perform().await;
+                    batch.drain(..ran.clamp(1, batch.len()));
+                }
+                Err(error) => return self.run_singly(batch, error).await,
+            }
+        }
+    }
+
+    async fn run_singly(&mut self, batch: Vec<E::Work>, error: StoreError) {
         tracing::warn!(machine = E::NAME, %error, messages = batch.len(), "a step failed and is rolled back");
         self.rebuild();
         self.engine.perform().await;

@@ -23,6 +23,7 @@ pub mod offline;
 mod perform;
 pub mod store;
 pub mod swarm;
+mod weight;
 
 pub use self::files::make_directory as make_data_dir;
 pub use self::node::Node;

@@ -15,8 +15,8 @@ use crate::control::Backlog;
 
 /// Messages that wait for one machine.
 pub const MACHINE_QUEUE: usize = 1_024;
-/// Batches that wait for the runner.
-pub const RUNNER_QUEUE: usize = 256;
+/// Batches that wait for the runner: few, because each may hold a step's outputs, some megabytes.
+pub const RUNNER_QUEUE: usize = 16;
 
 /// Numbers the sessions of a node: a frame that was made for one never leaves on another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -87,6 +87,7 @@ impl Node {
             role: config.role,
             full_at_once: config.is_loopback_only() || config.profile == Profile::Server,
             keeps: config.held_bytes_max > 0,
+            queued_bytes_max: swarm::QUEUED_BYTES_MAX,
             cache: Some(directory.join(CACHE_FILE)),
             listeners: Vec::new(),
         };
@@ -109,8 +110,9 @@ impl Node {
         ];
 
         let stop = CancellationToken::new();
-        let backend =
-            Arc::new(NodeBackend::new(machines.clone(), network.asks.clone(), stop.clone(), clock::now()));
+        let asks = network.asks.clone();
+        let expire = config.mail_expire_ms;
+        let backend = Arc::new(NodeBackend::new(machines.clone(), asks, stop.clone(), clock::now(), expire));
         wait_for_listeners(&backend, network.listeners).await;
         let limits = Limits { flush: FLUSH_PATIENCE, ..Limits::default() };
         let serving = control::serve(socket, backend.clone(), hub, stop.clone(), limits);

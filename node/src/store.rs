@@ -143,6 +143,16 @@ fn restrict(path: &Path) -> Result<(), OpenError> {
 
 /// What an error of SQLite means to the core.
 fn store_error(error: &rusqlite::Error) -> StoreError {
+    // A value of another type than was written there: the tables are strict, but `meta` holds any.
+    let strange = matches!(
+        error,
+        rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+    );
+    if strange {
+        return StoreError::Corrupt;
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt,

@@ -15,16 +15,19 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::behaviour::NodeBehaviour;
+pub(crate) use self::queue::QUEUED_BYTES_MAX;
 use self::runner::Runner;
 use crate::config::RoleChoice;
 use crate::links::{Ask, Command, Machines, RUNNER_QUEUE};
 
+mod addresses;
 pub mod admission;
 mod behaviour;
 mod cache;
 mod peers;
 mod queue;
 mod reach;
+mod routing;
 mod runner;
 mod session;
 pub mod streams;
@@ -48,6 +51,8 @@ pub struct NetworkConfig {
     pub full_at_once: bool,
     /// Mail is kept here.
     pub keeps: bool,
+    /// Bytes that may wait to be sent to all peers together.
+    pub queued_bytes_max: usize,
     /// Where known peers are kept.
     pub cache: Option<PathBuf>,
     /// Filled in at start.
@@ -71,6 +76,8 @@ pub struct NetworkStatus {
     pub custodians_known: usize,
     /// How this node can be reached.
     pub reach: control::Reach,
+    /// Bytes that wait to be sent to peers.
+    pub queued_bytes: usize,
 }
 
 /// Why the network does not start.

@@ -1,7 +1,13 @@
 //! `config.toml` and its image in the environment: `MURMESH_SECTION__KEY`.
+//!
+//! Keys that are designed and not built yet are known: the value that says what this version does
+//! anyway is taken, any other is refused as not supported yet. A limit that is accepted and does nothing
+//! would be worse than none.
 
 use libp2p::Multiaddr;
 use murmesh_protocol::control::ControlError;
+use murmesh_protocol::limits::LIFE_MS_MAX;
+use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use serde::Deserialize;
 
 use super::{Config, Profile, RoleChoice, bad};
@@ -11,12 +17,36 @@ const KEYS: &[(&str, &[&str])] = &[
     ("", &["profile"]),
     ("node", &["listen", "peers", "peers_max", "role", "mdns"]),
     ("custody", &["held_bytes_max"]),
-    ("log", &["level", "format"]),
+    ("mail", &["expire", "receipts", "read_receipts"]),
+    ("limits", &["up", "down", "month"]),
+    ("privacy", &["accept_requests", "hide_address"]),
+    ("log", &["level", "format", "redact"]),
+];
+/// Keys that are designed and not built, with the value that says what is so anyway, if there is one.
+const LATER: &[(&str, &str, Option<Fixed>)] = &[
+    // Without them no message would ever count as delivered.
+    ("mail", "receipts", Some(Fixed::Flag(true))),
+    ("mail", "read_receipts", Some(Fixed::Flag(false))),
+    ("limits", "up", None),
+    ("limits", "down", None),
+    ("limits", "month", None),
+    ("privacy", "accept_requests", Some(Fixed::Text("with-invite"))),
+    // Names nothing but relays, of which there are none.
+    ("privacy", "hide_address", Some(Fixed::Flag(false))),
+    // Above debug no line names contacts, addresses or texts.
+    ("log", "redact", Some(Fixed::Flag(true))),
 ];
 /// Prefix of the environment's image of a key.
 const PREFIX: &str = "MURMESH_";
 /// Variables with that prefix that are no keys.
 const OTHER_VARIABLES: [&str; 3] = ["MURMESH_DATA_DIR", "MURMESH_PASSPHRASE_FILE", "MURMESH_CONFIG"];
+
+/// A value that changes nothing.
+#[derive(Clone, Copy)]
+enum Fixed {
+    Flag(bool),
+    Text(&'static str),
+}
 
 /// What is set.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +55,7 @@ pub(super) struct File {
     pub(super) profile: Option<Profile>,
     node: Node,
     custody: Custody,
+    mail: Mail,
     log: Log,
 }
 
@@ -42,6 +73,12 @@ struct Node {
 #[serde(default)]
 struct Custody {
     held_bytes_max: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Mail {
+    expire: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,6 +106,11 @@ impl File {
         if let Some(held) = self.custody.held_bytes_max {
             config.held_bytes_max = bytes(&held)
                 .ok_or_else(|| bad(format!("custody.held_bytes_max: {held} is not a size like 512MB")))?;
+        }
+        if let Some(expire) = self.mail.expire {
+            let life = duration_ms(&expire).filter(|ms| (MINUTE_MS..=LIFE_MS_MAX).contains(ms));
+            let no = || bad(format!("mail.expire: {expire} is not a time like 14d, from 1m to 30d"));
+            config.mail_expire_ms = Some(life.ok_or_else(no)?);
         }
         config.peers_max = self.node.peers_max.unwrap_or(config.peers_max);
         config.role = self.node.role.unwrap_or(config.role);
@@ -101,6 +143,19 @@ fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
+/// A time: `14d`, `12h`, `30m`, `90s`.
+fn duration_ms(text: &str) -> Option<u64> {
+    let (number, unit) = text.trim().split_at_checked(text.trim().len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => SECOND_MS,
+        "m" => MINUTE_MS,
+        "h" => HOUR_MS,
+        "d" => DAY_MS,
+        _ => return None,
+    };
+    number.trim().parse::<u64>().ok()?.checked_mul(unit)
+}
+
 /// Reads the file's text and lays the environment over it.
 pub(super) fn parse(name: &str, text: &str, environment: &[(String, String)]) -> Result<File, ControlError> {
     let mut table: toml::Table = toml::from_str(text).map_err(|error| at(name, text, &error))?;
@@ -122,6 +177,9 @@ pub(super) fn parse(name: &str, text: &str, environment: &[(String, String)]) ->
             return Err(bad(format!("{variable}: no such key; the nearest is {nearest}")));
         }
         set(&mut table, section, key, value);
+        if let Some(key) = not_yet(&table, section, key) {
+            return Err(bad(format!("{variable}: {}", later(&key))));
+        }
     }
     table.try_into().map_err(|error: toml::de::Error| bad(format!("environment: {}", error.message())))
 }
@@ -143,35 +201,60 @@ fn set(table: &mut toml::Table, section: &str, key: &str, text: &str) {
 }
 
 fn check_keys(name: &str, text: &str, table: &toml::Table) -> Result<(), ControlError> {
-    let refuse = |key: &str, nearest: &str| {
-        let (line, column) = place(text, find_key(text, key));
-        let detail =
-            format!("{name}: line {line}, column {column}: no such key {key}; the nearest is {nearest}");
-        Err(bad(detail))
+    let refuse = |section: &str, key: &str, why: String| {
+        let (line, column) = place(text, find_key(text, section, key));
+        Err(bad(format!("{name}: line {line}, column {column}: {why}")))
     };
     for (key, value) in table {
         if let Some(section) = value.as_table() {
             if !KEYS.iter().any(|(known, _)| known == key) {
-                return refuse(key, nearest(key, KEYS.iter().map(|(known, _)| *known)));
+                let nearest = nearest(key, KEYS.iter().map(|(known, _)| *known));
+                return refuse(key, "", format!("no such key {key}; the nearest is {nearest}"));
             }
             for inner in section.keys() {
                 if let Some(nearest) = unknown(key, inner) {
-                    return refuse(inner, nearest);
+                    return refuse(key, inner, format!("no such key {inner}; the nearest is {nearest}"));
+                }
+                if let Some(full) = not_yet(table, key, inner) {
+                    return refuse(key, inner, later(&full));
                 }
             }
         } else if let Some(nearest) = unknown("", key) {
-            return refuse(key, nearest);
+            return refuse("", key, format!("no such key {key}; the nearest is {nearest}"));
         }
     }
     Ok(())
 }
 
-/// The nearest known key, if this one is none.
-fn unknown(section: &str, key: &str) -> Option<&'static str> {
+fn later(key: &str) -> String {
+    format!("not supported yet by this version: {key}")
+}
+
+/// The full name of a key that is set to what this version cannot do.
+fn not_yet(table: &toml::Table, section: &str, key: &str) -> Option<String> {
+    let (.., fixed) = LATER.iter().find(|(known, inner, _)| (*known, *inner) == (section, key))?;
+    let value = table.get(section)?.as_table()?.get(key)?;
+    let same = match fixed {
+        Some(Fixed::Flag(flag)) => value.as_bool() == Some(*flag),
+        Some(Fixed::Text(text)) => value.as_str() == Some(text),
+        None => false,
+    };
+    (!same).then(|| format!("{section}.{key}"))
+}
+
+/// The nearest known key, if this one is none: the same key of another section, or a similar one.
+fn unknown(section: &str, key: &str) -> Option<String> {
     match KEYS.iter().find(|(known, _)| *known == section) {
         Some((_, keys)) if keys.contains(&key) => None,
-        Some((_, keys)) => Some(nearest(key, keys.iter().copied())),
-        None => Some(nearest(section, KEYS.iter().map(|(known, _)| *known))),
+        Some((_, keys)) => {
+            let elsewhere = KEYS.iter().find(|(_, keys)| keys.contains(&key));
+            Some(match elsewhere {
+                Some(("", key)) => (*key).first().map_or_else(String::new, |key| (*key).to_owned()),
+                Some((other, _)) => format!("{other}.{key}"),
+                None => nearest(key, keys.iter().copied()).to_owned(),
+            })
+        }
+        None => Some(nearest(section, KEYS.iter().map(|(known, _)| *known)).to_owned()),
     }
 }
 
@@ -196,17 +279,30 @@ fn distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(usize::MAX)
 }
 
-/// Where a key is written: as a whole word, first on its line or in a section's brackets.
-fn find_key(text: &str, key: &str) -> usize {
-    let mut offset = 0;
+/// Where a key is written: as a whole word, in its section or with it in front; an empty one is the
+/// section itself. Where it cannot be found (quotes, inline tables), its section is the place.
+fn find_key(text: &str, section: &str, key: &str) -> usize {
+    let is_word = |text: &str, word: &str| {
+        text.strip_prefix(word).is_some_and(|rest| rest.starts_with([' ', '\t', '=', ']', '.']))
+    };
+    let (dotted, mut current, mut offset, mut of_section) = (format!("{section}.{key}"), "", 0, None);
     for line in text.split_inclusive('\n') {
         let start = line.trim_start_matches([' ', '\t', '[']);
-        if start.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', '\t', '=', ']', '.'])) {
-            return offset + line.len() - start.len();
+        let at = offset + line.len() - start.len();
+        if line.trim_start().starts_with('[') {
+            current = start.split(']').next().unwrap_or_default().trim();
+        } else if !key.is_empty()
+            && ((current == section && is_word(start, key))
+                || (current.is_empty() && is_word(start, &dotted)))
+        {
+            return at;
+        }
+        if of_section.is_none() && !section.is_empty() && is_word(start, section) {
+            of_section = Some(at);
         }
         offset += line.len();
     }
-    0
+    of_section.unwrap_or(0)
 }
 
 fn place(text: &str, offset: usize) -> (usize, usize) {

@@ -17,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +62,8 @@ struct Connection<B> {
     events: JoinSet<()>,
     subscriptions: usize,
     greeted: bool,
+    /// When it is dropped if it is not greeted.
+    greet_by: Instant,
 }
 
 /// The client is gone, unreadable, or the node stops.
@@ -68,6 +71,7 @@ struct Ended;
 
 impl<B: Backend> Connection<B> {
     fn new(reader: OwnedReadHalf, shared: Shared<B>, out: mpsc::Sender<String>) -> Connection<B> {
+        let greet_by = Instant::now() + shared.limits.greet;
         let codec = LinesCodec::new_with_max_length(REQUEST_LINE_BYTES_MAX);
         Connection {
             lines: FramedRead::new(reader, codec),
@@ -77,6 +81,7 @@ impl<B: Backend> Connection<B> {
             events: JoinSet::new(),
             subscriptions: 0,
             greeted: false,
+            greet_by,
         }
     }
 
@@ -103,6 +108,7 @@ impl<B: Backend> Connection<B> {
             biased;
             () = self.shared.stop.cancelled() => Err(Ended),
             () = self.out.closed() => Err(Ended),
+            () = tokio::time::sleep_until(self.greet_by), if !self.greeted => Err(Ended),
             Some(line) = self.calls.next(), if !self.calls.is_empty() => self.say(line).await,
             // A subscription that cannot go on ends its connection: silence would look like peace.
             Some(_ended) = self.events.join_next(), if !self.events.is_empty() => Err(Ended),

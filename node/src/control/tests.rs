@@ -397,6 +397,66 @@ async fn a_client_that_does_not_read_is_dropped_and_others_are_not() {
     assert!(told < total, "{told}");
 }
 
+/// Story: 128 connections that say nothing, or half a line, kept every other client out for ever.
+#[tokio::test]
+async fn clients_that_do_not_greet_keep_others_out_only_for_a_while() {
+    let world = World::start_with(Limits { greet: Duration::from_millis(300), ..Limits::default() });
+    let mut greeted = world.client().await;
+    let mut idle = Vec::new();
+    for number in 1..CLIENTS_MAX {
+        let mut client = Client::connect(world.dir.path()).await;
+        let half = if number % 2 == 0 { "" } else { "{\"jsonrpc\":\"2.0\"" };
+        client.stream.get_mut().write_all(half.as_bytes()).await.unwrap();
+        idle.push(client);
+    }
+    let refused = Client::connect(world.dir.path()).await.read().await;
+    assert_eq!(error_of(&refused), (-32_000, "too-many".to_owned()));
+    for client in &mut idle {
+        let read = tokio::time::timeout(Duration::from_secs(20), client.read()).await;
+        assert_eq!(read.expect("hung up"), Value::Null);
+    }
+    // Now there is room, and who greeted is still there.
+    world.client().await.ask("contact.list", json!({})).await;
+    greeted.ask("contact.list", json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_requests_in_one_go_are_all_answered_in_order() {
+    const REQUESTS: usize = 10_000;
+    let world = World::start();
+    let client = world.client().await;
+    let (mut read, mut write) = client.stream.into_inner().into_split();
+    let writing = tokio::spawn(async move {
+        for n in 0..REQUESTS {
+            let params = json!({"to": "bob", "text": format!("{n}")});
+            let line = json!({"jsonrpc":"2.0","id":n,"method":"message.send","params":params}).to_string();
+            write.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        }
+        // A half-closed connection still gets its answers.
+        write.shutdown().await.unwrap();
+    });
+    let mut text = String::new();
+    read.read_to_string(&mut text).await.unwrap();
+    writing.await.unwrap();
+    let ids = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone());
+    assert_eq!(ids.collect::<Vec<_>>(), (0..REQUESTS).map(Value::from).collect::<Vec<_>>());
+    assert_eq!(world.fake.sent.lock().unwrap().len(), REQUESTS);
+}
+
+/// A line without an end, sent by who never reads: the connection is over at the bound.
+#[tokio::test]
+async fn an_endless_line_is_not_read_to_its_end() {
+    let world = World::start();
+    let mut client = world.client().await;
+    let part = vec![b'x'; 64 * 1024];
+    let mut written = 0;
+    while client.stream.get_mut().write_all(&part).await.is_ok() {
+        written += part.len();
+        assert!(written < 8 * files::REQUEST_LINE_BYTES_MAX, "{written}");
+    }
+    world.client().await.ask("contact.list", json!({})).await;
+}
+
 #[tokio::test]
 async fn stopping_flushes_pending_answers_and_ends() {
     let world = World::start();

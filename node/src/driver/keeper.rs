@@ -1,22 +1,19 @@
 //! The Keeper's engine: `custody.db` around custody's machine.
 
-use std::collections::VecDeque;
-
 use murmesh_protocol::keeper::io::Input;
 use murmesh_protocol::keeper::{Config, Keeper};
 use murmesh_protocol::messenger::io::{Deadline, Input as MessengerInput, PeerFacts};
 use murmesh_protocol::store::StoreError;
 use tokio::sync::mpsc;
 
+use super::Engine;
+use super::local::Local;
 use super::peers::UpPeers;
-use super::{Engine, hand_over};
 use crate::clock;
 use crate::links::{Command, SessionNumber, ToKeeper, ToMessenger};
 use crate::perform::{self, Performed};
 use crate::store::CustodyStore;
-
-/// Frames for the own Messenger that wait for its queue; above it the oldest are dropped.
-const LOCAL_MAX: usize = 8_192;
+use crate::weight::{self, Gathered};
 
 /// See the module.
 pub(crate) struct KeeperEngine {
@@ -25,8 +22,7 @@ pub(crate) struct KeeperEngine {
     machine: Option<Keeper>,
     peers: UpPeers,
     done: Vec<Performed>,
-    local: VecDeque<ToMessenger>,
-    messenger: mpsc::Sender<ToMessenger>,
+    local: Local<ToMessenger>,
     runner: mpsc::Sender<Vec<Command>>,
     ended: bool,
 }
@@ -50,8 +46,7 @@ impl KeeperEngine {
             machine: None,
             peers: UpPeers::default(),
             done: Vec::new(),
-            local: VecDeque::new(),
-            messenger,
+            local: Local::new(messenger),
             runner,
             ended: false,
         }
@@ -91,13 +86,20 @@ impl Engine for KeeperEngine {
         Work::Input(Input::Deadline)
     }
 
-    fn step(&mut self, batch: &[Work]) -> Result<(), StoreError> {
+    fn weight(work: &Work) -> usize {
+        match work {
+            Work::Up(..) => 0,
+            Work::Input(input) => weight::of_keeper_input(input),
+        }
+    }
+
+    fn step(&mut self, batch: &[Work]) -> Result<usize, StoreError> {
         let mut peers = self.peers.clone();
         let Some(machine) = &mut self.machine else { return Err(StoreError::Io) };
-        let (own, mut done) = (self.config.own_peer, Vec::new());
-        self.store.transaction(|tx| {
+        let (own, mut gathered) = (self.config.own_peer, Gathered::default());
+        let ran = self.store.transaction(|tx| {
             let now = clock::now();
-            for work in batch {
+            for (ran, work) in (1..).zip(batch) {
                 let input = match work {
                     Work::Up(facts, _) => Input::PeerUp(*facts),
                     Work::Input(input) => perform::copy_for_keeper(input),
@@ -105,13 +107,16 @@ impl Engine for KeeperEngine {
                 Self::note(&mut peers, work);
                 machine.handle(now, input, tx)?;
                 while let Some(output) = machine.poll_output() {
-                    done.push(perform::keeper(output, own, |peer| peers.session(peer)));
+                    gathered.push(perform::keeper(output, own, |peer| peers.session(peer)));
+                }
+                if gathered.is_full() {
+                    return Ok(ran);
                 }
             }
-            Ok::<(), StoreError>(())
+            Ok::<usize, StoreError>(batch.len())
         })?;
-        (self.peers, self.done) = (peers, done);
-        Ok(())
+        (self.peers, self.done) = (peers, gathered.into_done());
+        Ok(ran)
     }
 
     fn rebuild(&mut self) -> Result<(), StoreError> {
@@ -139,12 +144,15 @@ impl Engine for KeeperEngine {
             match done {
                 Performed::Command(command) => commands.push(command),
                 Performed::Local(frame) => {
-                    if self.local.len() >= LOCAL_MAX {
-                        tracing::warn!("the messenger is too slow: a frame of the own keeper is dropped");
-                        self.local.pop_front();
-                    }
+                    let bytes = weight::of_frame(&frame);
                     let input = MessengerInput::Frame(self.config.own_peer, frame);
-                    self.local.push_back(ToMessenger::Input(input));
+                    let dropped = self.local.push(ToMessenger::Input(input), bytes);
+                    if dropped > 0 {
+                        tracing::warn!(
+                            dropped,
+                            "the messenger is too slow: frames of the own keeper are lost"
+                        );
+                    }
                 }
                 // A Keeper has no clients.
                 Performed::Reply(..) | Performed::Event(_) => {}
@@ -157,7 +165,7 @@ impl Engine for KeeperEngine {
     }
 
     async fn hand_over(&mut self) {
-        hand_over(&mut self.local, &self.messenger).await;
+        self.local.hand_over().await;
     }
 
     fn give_up(&mut self, work: Work, _: StoreError) {

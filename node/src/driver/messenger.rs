@@ -1,6 +1,6 @@
 //! The Messenger's engine: `private.db` around the account's machine, or the lack of an account.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,17 +13,16 @@ use murmesh_protocol::store::StoreError;
 use rand::rngs::ChaCha20Rng;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Engine;
+use super::local::Local;
 use super::peers::UpPeers;
-use super::{Engine, hand_over};
 use crate::control::{Backlog, EventHub};
 use crate::links::{Answer, Command, SessionNumber, ToKeeper, ToMessenger};
 use crate::perform::{self, Performed};
 use crate::store::{OpenError, PrivateStore, Unlock};
+use crate::weight::{self, Gathered};
 use crate::{clock, entropy};
 
-/// Frames for the own Keeper that wait for its queue; above it the oldest are dropped and asked for
-/// again by their time-outs.
-const LOCAL_MAX: usize = 8_192;
 /// Nickname of an account whose maker gave none.
 pub(crate) const NICKNAME: &str = "someone";
 
@@ -42,8 +41,7 @@ pub(crate) struct MessengerEngine {
     asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     next_request: u64,
     done: Vec<Performed>,
-    local: VecDeque<ToKeeper>,
-    keeper: mpsc::Sender<ToKeeper>,
+    local: Local<ToKeeper>,
     runner: mpsc::Sender<Vec<Command>>,
     hub: Arc<EventHub>,
     ended: bool,
@@ -103,8 +101,7 @@ impl MessengerEngine {
             asked: BTreeMap::new(),
             next_request: 0,
             done: Vec::new(),
-            local: VecDeque::new(),
-            keeper: surroundings.keeper,
+            local: Local::new(surroundings.keeper),
             runner: surroundings.runner,
             hub: surroundings.hub,
             ended: false,
@@ -178,7 +175,9 @@ impl Engine for MessengerEngine {
     fn accept(&mut self, message: ToMessenger) -> Option<Work> {
         match message {
             ToMessenger::Up(facts, session) => {
-                if facts.peer != self.own {
+                // Told again when its role changes: clients hear of the connection once.
+                let again = self.peers.session(&facts.peer) == Some(session);
+                if facts.peer != self.own && !again {
                     self.tell_peer_event(EventBody::PeerUp { peer_id: facts.peer.to_string() });
                 }
                 Some(Work::Up(facts, session))
@@ -205,17 +204,25 @@ impl Engine for MessengerEngine {
         Work::Input(Input::Deadline)
     }
 
-    fn step(&mut self, batch: &[Work]) -> Result<(), StoreError> {
+    fn weight(work: &Work) -> usize {
+        match work {
+            Work::Up(..) => 0,
+            Work::Input(input) => weight::of_input(input),
+            Work::Command(_, request) => weight::of_request(request),
+        }
+    }
+
+    fn step(&mut self, batch: &[Work]) -> Result<usize, StoreError> {
         let mut peers = self.peers.clone();
         let mut reachable = self.reachable.clone();
         let (Some(machine), Some(store)) = (&mut self.machine, &mut self.store) else {
             batch.iter().for_each(|work| Self::note(&mut self.peers, &mut self.reachable, work));
-            return Ok(());
+            return Ok(batch.len());
         };
-        let (own, rng, mut done) = (self.own, &mut self.rng, Vec::new());
-        store.transaction(|tx| {
+        let (own, rng, mut gathered) = (self.own, &mut self.rng, Gathered::default());
+        let ran = store.transaction(|tx| {
             let now = clock::now();
-            for work in batch {
+            for (ran, work) in (1..).zip(batch) {
                 let input = match work {
                     Work::Up(facts, _) => Input::PeerUp(*facts),
                     Work::Input(input) => perform::copy(input),
@@ -224,13 +231,16 @@ impl Engine for MessengerEngine {
                 Self::note(&mut peers, &mut reachable, work);
                 machine.handle(now, input, tx, rng)?;
                 while let Some(output) = machine.poll_output() {
-                    done.push(perform::messenger(output, own, |peer| peers.session(peer)));
+                    gathered.push(perform::messenger(output, own, |peer| peers.session(peer)));
+                }
+                if gathered.is_full() {
+                    return Ok(ran);
                 }
             }
-            Ok::<(), StoreError>(())
+            Ok::<usize, StoreError>(batch.len())
         })?;
-        (self.peers, self.reachable, self.done) = (peers, reachable, done);
-        Ok(())
+        (self.peers, self.reachable, self.done) = (peers, reachable, gathered.into_done());
+        Ok(ran)
     }
 
     fn rebuild(&mut self) -> Result<(), StoreError> {
@@ -277,11 +287,15 @@ impl Engine for MessengerEngine {
             match done {
                 Performed::Command(command) => commands.push(command),
                 Performed::Local(frame) => {
-                    if self.local.len() >= LOCAL_MAX {
-                        tracing::warn!("the keeper is too slow: a frame of the own messenger is dropped");
-                        self.local.pop_front();
+                    let bytes = weight::of_frame(&frame);
+                    let input = KeeperInput::Frame(self.own, frame);
+                    let dropped = self.local.push(ToKeeper::Input(input), bytes);
+                    if dropped > 0 {
+                        tracing::warn!(
+                            dropped,
+                            "the keeper is too slow: frames of the own messenger are lost"
+                        );
                     }
-                    self.local.push_back(ToKeeper::Input(KeeperInput::Frame(self.own, frame)));
                 }
                 Performed::Reply(id, answer) => {
                     if let Some(asked) = self.asked.remove(&id) {
@@ -298,7 +312,7 @@ impl Engine for MessengerEngine {
     }
 
     async fn hand_over(&mut self) {
-        hand_over(&mut self.local, &self.keeper).await;
+        self.local.hand_over().await;
     }
 
     fn give_up(&mut self, work: Work, error: StoreError) {

@@ -12,10 +12,14 @@ use crate::control::EventHub;
 use crate::links::ToMessenger;
 use crate::store::{PrivateStore, Unlock};
 
+mod bounds;
+mod events;
+
 /// What happened, in order.
 type Story = Arc<Mutex<Vec<String>>>;
 
-/// Runs texts. "bad" fails, "panic" panics, whatever else is in the batch.
+/// Runs texts. "bad" fails, "panic" panics, whatever else is in the batch. "large" is half as much as a
+/// transaction takes in, "loud" causes as much as one gives out.
 struct Fake {
     story: Story,
     done: Vec<String>,
@@ -43,7 +47,13 @@ impl Engine for Fake {
         "deadline"
     }
 
-    fn step(&mut self, batch: &[&'static str]) -> Result<(), StoreError> {
+    fn weight(work: &&'static str) -> usize {
+        if *work == "large" { BATCH_BYTES_MAX / 2 } else { 1 }
+    }
+
+    fn step(&mut self, batch: &[&'static str]) -> Result<usize, StoreError> {
+        let ran = batch.iter().position(|work| *work == "loud").map_or(batch.len(), |loud| loud + 1);
+        let batch = &batch[..ran];
         self.tell(format!("step {}", batch.join(",")));
         self.deadline = self.deadline.filter(|_| !batch.contains(&"deadline"));
         assert!(!batch.contains(&"panic"));
@@ -51,7 +61,7 @@ impl Engine for Fake {
             return Err(StoreError::Full);
         }
         self.done = batch.iter().map(|&text| text.to_owned()).collect();
-        Ok(())
+        Ok(ran)
     }
 
     fn rebuild(&mut self) -> Result<(), StoreError> {
@@ -135,6 +145,38 @@ async fn a_panic_is_a_failed_step() {
 async fn a_due_deadline_runs_with_what_is_ready() {
     let told = story_of(&["a", "end"], Some(Time(1))).await;
     assert_eq!(told, ["rebuild", "step a,deadline", "perform a", "perform deadline", "flush"]);
+}
+
+#[tokio::test]
+async fn what_is_ready_beyond_the_bytes_of_a_transaction_is_the_next_one() {
+    let told = story_of(&["large", "a", "large", "b", "end"], None).await;
+    let rest = [
+        "rebuild",
+        "step large,a,large",
+        "perform large",
+        "perform a",
+        "perform large",
+        "step b",
+        "perform b",
+        "flush",
+    ];
+    assert_eq!(told, rest);
+}
+
+#[tokio::test]
+async fn a_step_that_causes_much_ends_and_the_rest_of_its_batch_follows() {
+    let told = story_of(&["a", "loud", "b", "c", "end"], None).await;
+    let rest = [
+        "rebuild",
+        "step a,loud",
+        "perform a",
+        "perform loud",
+        "step b,c",
+        "perform b",
+        "perform c",
+        "flush",
+    ];
+    assert_eq!(told, rest);
 }
 
 async fn ask(messages: &mpsc::Sender<ToMessenger>, request: Request) -> crate::links::Answer {

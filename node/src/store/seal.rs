@@ -18,6 +18,10 @@ const NONCE: usize = 24;
 const KDF: Kdf = Kdf { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
 /// A stored memory parameter above this is damage, not a choice: 1 GiB.
 const KDF_MEMORY_KIB_MAX: u32 = 1024 * 1024;
+/// Likewise passes and lanes: a start must not take for ever.
+const KDF_PASSES_MAX: u32 = 64;
+/// See [`KDF_PASSES_MAX`].
+const KDF_LANES_MAX: u32 = 16;
 
 /// A 32-byte secret.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -50,7 +54,8 @@ impl Kdf {
 
     /// Derives the key that wraps the data key.
     pub(super) fn derive(self, passphrase: &[u8], salt: &[u8]) -> Result<Secret, Unsealed> {
-        if self.memory_kib > KDF_MEMORY_KIB_MAX {
+        if self.memory_kib > KDF_MEMORY_KIB_MAX || self.passes > KDF_PASSES_MAX || self.lanes > KDF_LANES_MAX
+        {
             return Err(Unsealed);
         }
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(|_| Unsealed)?;

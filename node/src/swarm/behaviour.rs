@@ -13,7 +13,7 @@ use libp2p::{
     tcp, yamux,
 };
 
-use super::{admission, streams};
+use super::{admission, routing, streams};
 
 /// The same for every node: it must not tell versions or systems apart.
 const AGENT: &str = "murmesh";
@@ -42,7 +42,7 @@ pub(super) struct NodeBehaviour {
     /// The streams everything of ours goes through.
     pub streams: streams::Behaviour,
     /// Routing.
-    pub kad: kad::Behaviour<MemoryStore>,
+    pub routing: routing::Behaviour,
     /// Agreement within a region.
     pub gossip: Gossip,
     /// Tells the observed address.
@@ -128,7 +128,7 @@ pub(super) fn make(
         admission: admission::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits(peers_max)),
         streams: streams::Behaviour::default(),
-        kad: kad(keypair),
+        routing: routing::Behaviour::new(kad(keypair)),
         gossip: gossip(keypair)?,
         identify: identify(keypair),
         ping: ping::Behaviour::new(ping_settings()),

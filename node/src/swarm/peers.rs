@@ -1,4 +1,5 @@
-//! The table of known peers: addresses, roles, when to dial them again, what they did wrong.
+//! The table of known peers: [addresses](super::addresses), roles, when to dial them again, what they
+//! did wrong.
 //!
 //! Pure: `now` is an argument. What survives a restart is [`cache`](PeerTable::cache)d. SPEC §6.3.
 
@@ -7,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use libp2p::Multiaddr;
 use murmesh_protocol::id::{KadKey, PeerId};
-use murmesh_protocol::limits::ADDRESSES_MAX;
 use murmesh_protocol::messenger::io::PeerFault;
 use murmesh_protocol::placement::Candidate;
 use murmesh_protocol::time::{DAY_MS, MINUTE_MS, Time};
@@ -15,12 +15,20 @@ use murmesh_protocol::wire::frame::Role;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::addresses::{Addresses, Standing};
+
 /// Peers known at once; the least useful one is forgotten.
 pub(super) const PEERS_KNOWN_MAX: usize = 4_096;
+/// Peers pinned at once; the pin that was asked for longest ago is taken back.
+pub(super) const PINNED_MAX: usize = 1_024;
 /// First pause before a lost peer is dialed again, at most; doubled, with full jitter.
 pub(super) const REDIAL_MIN: Duration = Duration::from_millis(800);
 /// Longest pause.
 pub(super) const REDIAL_MAX: Duration = Duration::from_secs(3600);
+/// Sessions of one peer within [`SESSIONS_WINDOW`]; each one above counts as a fault and is not begun.
+pub(super) const SESSIONS_MAX: u32 = 30;
+/// See [`SESSIONS_MAX`].
+const SESSIONS_WINDOW: Duration = Duration::from_secs(60);
 /// A session that lasted so long was worth having.
 const LASTING: Duration = Duration::from_secs(60);
 /// A peer that was not seen for so long, and cannot be dialed, is forgotten.
@@ -37,8 +45,10 @@ pub(super) const FAULTS_MAX: u32 = 20;
 /// What is known of a peer.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
-    /// Where it may be, the one that worked last first.
-    pub addresses: Vec<Multiaddr>,
+    /// Where it may be.
+    pub addresses: Addresses,
+    /// Who told of it first; none for the routing layer and the local network.
+    pub told_by: Option<PeerId>,
     /// Its role, from its HELLO or its announcement.
     pub role: Option<Role>,
     /// It keeps mail.
@@ -51,7 +61,11 @@ pub(super) struct Peer {
     pub next_dial: Instant,
     /// When it was last known to be up; the epoch if never.
     pub seen: Time,
+    /// When it was pinned.
+    pinned_at: Option<Instant>,
     faults: u32,
+    /// Since when sessions are counted, and how many there were.
+    sessions: (Instant, u32),
     /// Sessions in a row that did not last.
     short_sessions: u32,
     /// Time of its last announcement: older ones are replays.
@@ -63,8 +77,11 @@ pub(super) struct Peer {
 pub(super) struct Cached {
     /// PeerId.
     pub peer: String,
-    /// Addresses.
+    /// Addresses that were proven.
     pub addresses: Vec<String>,
+    /// Those of them that were dialed successfully.
+    #[serde(default)]
+    pub worked: Vec<String>,
     /// It was a full peer.
     pub full: bool,
     /// It kept mail.
@@ -104,15 +121,38 @@ impl PeerTable {
         self.peers.iter()
     }
 
-    /// Adds addresses somebody told of a peer; own ones and those of a full list are ignored.
-    pub(super) fn learn(&mut self, id: PeerId, addresses: Vec<Multiaddr>, now: Instant) {
+    /// Adds addresses of a peer, the best first; `by` is who told of them.
+    pub(super) fn learn(
+        &mut self,
+        id: PeerId,
+        addresses: Vec<Multiaddr>,
+        standing: Standing,
+        by: Option<PeerId>,
+        now: Instant,
+    ) {
+        let known = self.peers.contains_key(&id);
         if let Some(peer) = self.entry(id, now) {
-            for address in addresses {
-                if peer.addresses.len() < ADDRESSES_MAX && !peer.addresses.contains(&address) {
-                    peer.addresses.push(address);
-                }
-            }
+            peer.told_by = if known { peer.told_by } else { by };
+            // The one heard last is dialed first.
+            addresses.into_iter().rev().for_each(|address| peer.addresses.add(address, standing));
         }
+    }
+
+    /// An entry for a peer of which nothing is known, so that its faults can be counted.
+    pub(super) fn note(&mut self, id: PeerId, now: Instant) {
+        self.entry(id, now);
+    }
+
+    /// A dial of an address failed.
+    pub(super) fn on_address_failed(&mut self, id: &PeerId, address: &Multiaddr) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.addresses.on_failed(address);
+        }
+    }
+
+    /// Somebody else answers there; says whether that was hearsay, now forgotten.
+    pub(super) fn on_somebody_else(&mut self, id: &PeerId, address: &Multiaddr) -> bool {
+        self.peers.get_mut(id).is_some_and(|peer| peer.addresses.on_somebody_else(address))
     }
 
     /// What a peer says of itself replaces what others said.
@@ -124,17 +164,19 @@ impl PeerTable {
         }
     }
 
-    /// A session is up: its own addresses replace the told ones; the one that worked comes first.
+    /// The peer says on its own stream, or signed, where it is.
+    pub(super) fn on_own_word(&mut self, id: PeerId, own: Vec<Multiaddr>, now: Instant) {
+        if let Some(peer) = self.entry(id, now) {
+            peer.addresses.replace_own(own);
+        }
+    }
+
+    /// A session is up: what the peer says of itself, and the address that worked.
     pub(super) fn on_up(&mut self, id: PeerId, own: Vec<Multiaddr>, worked: Option<Multiaddr>, now: Instant) {
         if let Some(peer) = self.entry(id, now) {
             peer.failures = 0;
-            let told = if own.is_empty() { std::mem::take(&mut peer.addresses) } else { own };
-            peer.addresses = worked.into_iter().collect();
-            for address in told {
-                if peer.addresses.len() < ADDRESSES_MAX && !peer.addresses.contains(&address) {
-                    peer.addresses.push(address);
-                }
-            }
+            peer.addresses.replace_own(own);
+            worked.into_iter().for_each(|address| peer.addresses.add(address, Standing::Worked));
         }
     }
 
@@ -180,10 +222,29 @@ impl PeerTable {
 
     /// Dial this peer at once, whatever its failures, and keep it.
     pub(super) fn pin(&mut self, id: PeerId, now: Instant) {
+        let pinned = self.peers.iter().filter(|(other, peer)| peer.pinned && **other != id);
+        if pinned.clone().count() >= PINNED_MAX
+            && let Some(oldest) = pinned.min_by_key(|(_, peer)| peer.pinned_at).map(|(other, _)| *other)
+            && let Some(peer) = self.peers.get_mut(&oldest)
+        {
+            peer.pinned = false;
+        }
         if let Some(peer) = self.entry(id, now) {
             peer.pinned = true;
+            peer.pinned_at = Some(now);
             peer.next_dial = now;
         }
+    }
+
+    /// A session begins; false if there were too many lately.
+    pub(super) fn on_session(&mut self, id: PeerId, now: Instant) -> bool {
+        let Some(peer) = self.entry(id, now) else { return true };
+        let (since, sessions) = &mut peer.sessions;
+        if now.duration_since(*since) >= SESSIONS_WINDOW {
+            (*since, *sessions) = (now, 0);
+        }
+        *sessions += 1;
+        *sessions <= SESSIONS_MAX
     }
 
     /// Counts a fault; says whether the peer has reached the bound, and starts anew if so.
@@ -252,13 +313,14 @@ impl PeerTable {
     #[must_use]
     pub(super) fn cache(&self, max: usize) -> Vec<Cached> {
         let mut seen: Vec<_> =
-            self.peers.iter().filter(|(_, p)| p.seen > Time(0) && !p.addresses.is_empty()).collect();
+            self.peers.iter().filter(|(_, p)| p.seen > Time(0) && p.addresses.is_proven()).collect();
         seen.sort_by_key(|(_, peer)| std::cmp::Reverse(peer.seen));
         seen.into_iter()
             .take(max)
             .map(|(id, peer)| Cached {
                 peer: id.to_string(),
-                addresses: peer.addresses.iter().map(Multiaddr::to_string).collect(),
+                addresses: peer.addresses.proven().map(Multiaddr::to_string).collect(),
+                worked: peer.addresses.worked().map(Multiaddr::to_string).collect(),
                 full: peer.role == Some(Role::Full),
                 keeps: peer.keeps,
                 seen: peer.seen.0,
@@ -270,8 +332,9 @@ impl PeerTable {
     pub(super) fn load(&mut self, cached: Vec<Cached>, now: Instant) {
         for line in cached {
             let Ok(id) = line.peer.parse::<PeerId>() else { continue };
-            let addresses = line.addresses.iter().filter_map(|text| text.parse().ok()).collect();
-            self.learn(id, addresses, now);
+            let read = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect();
+            self.learn(id, read(&line.addresses), Standing::Own, None, now);
+            self.learn(id, read(&line.worked), Standing::Worked, None, now);
             let role = if line.full { Role::Full } else { Role::Light };
             self.on_announced(id, role, line.keeps, Time(line.seen), now);
         }
@@ -287,19 +350,24 @@ impl PeerTable {
                 .peers
                 .iter()
                 .filter(|(_, peer)| !peer.pinned)
-                .max_by_key(|(_, peer)| (peer.failures, std::cmp::Reverse(peer.seen)))
+                .max_by_key(|(_, peer)| {
+                    (!peer.addresses.is_proven(), peer.failures, std::cmp::Reverse(peer.seen))
+                })
                 .map(|(id, _)| *id)?;
             self.peers.remove(&worst);
         }
         Some(self.peers.entry(id).or_insert_with(|| Peer {
-            addresses: Vec::new(),
+            addresses: Addresses::default(),
+            told_by: None,
             role: None,
             keeps: false,
             pinned: false,
             failures: 0,
             next_dial: now,
             seen: Time(0),
+            pinned_at: None,
             faults: 0,
+            sessions: (now, 0),
             short_sessions: 0,
             spoke: Time(0),
         }))
@@ -326,6 +394,11 @@ mod tests {
         PeerId(key)
     }
 
+    fn told(table: &mut PeerTable, id: PeerId, addresses: &[&str], now: Instant) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        table.learn(id, addresses, Standing::Told, None, now);
+    }
+
     fn rng() -> impl Rng {
         use rand::SeedableRng;
         rand::rngs::ChaCha20Rng::seed_from_u64(1)
@@ -335,18 +408,34 @@ mod tests {
     fn one_peer_above_the_bound_displaces_the_worst() {
         let (mut table, now) = (PeerTable::new(id(9_999)), Instant::now());
         for i in 0..PEERS_KNOWN_MAX {
-            table.learn(id(u16::try_from(i).unwrap()), vec![], now);
+            told(&mut table, id(u16::try_from(i).unwrap()), &[], now);
         }
-        table.on_dialing(&id(5), now, &mut rng());
-        table.learn(id(8_000), vec![], now);
+        table.on_own_word(id(5), vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], now);
+        (0..3).for_each(|_| table.on_dialing(&id(5), now, &mut rng()));
+        table.on_dialing(&id(6), now, &mut rng());
+        told(&mut table, id(8_000), &[], now);
         assert_eq!(table.iter().count(), PEERS_KNOWN_MAX);
-        assert!(table.peer(&id(5)).is_none() && table.peer(&id(8_000)).is_some());
+        assert!(table.peer(&id(6)).is_none() && table.peer(&id(8_000)).is_some());
+        assert!(table.peer(&id(5)).is_some(), "hearsay goes before who has shown itself");
+    }
+
+    #[test]
+    fn one_pin_above_the_bound_takes_the_oldest_back() {
+        let (mut table, now) = (PeerTable::new(id(9_999)), Instant::now());
+        for i in 0..PINNED_MAX {
+            table.pin(id(u16::try_from(i).unwrap()), now + Duration::from_secs(i as u64));
+        }
+        table.pin(id(0), now + Duration::from_secs(10_000));
+        assert!(table.iter().all(|(_, peer)| peer.pinned), "a pin renewed is no further one");
+        table.pin(id(8_000), now + Duration::from_secs(10_001));
+        assert!(!table.peer(&id(1)).unwrap().pinned && table.peer(&id(0)).unwrap().pinned);
+        assert_eq!(table.iter().filter(|(_, peer)| peer.pinned).count(), PINNED_MAX);
     }
 
     #[test]
     fn redials_begin_within_a_second_and_end_at_an_hour() {
         let (mut table, now, mut rng) = (PeerTable::new(id(0)), Instant::now(), rng());
-        table.learn(id(1), vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], now);
+        told(&mut table, id(1), &["/ip4/127.0.0.1/tcp/1"], now);
         table.on_lost(&id(1), Duration::ZERO, now, &mut rng);
         assert!(table.peer(&id(1)).unwrap().next_dial <= now + Duration::from_secs(1));
         for _ in 0..100 {
@@ -362,7 +451,7 @@ mod tests {
     #[test]
     fn sessions_that_never_last_are_dialed_less_and_less() {
         let (mut table, now, mut rng) = (PeerTable::new(id(0)), Instant::now(), rng());
-        table.learn(id(1), vec![], now);
+        told(&mut table, id(1), &[], now);
         let mut longest = |lasted| {
             let pauses = (0..20).map(|_| {
                 table.on_lost(&id(1), lasted, now, &mut rng);
@@ -378,19 +467,33 @@ mod tests {
     #[test]
     fn a_cache_brings_peers_back() {
         let (mut table, now) = (PeerTable::new(id(0)), Instant::now());
-        table.learn(id(1), vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()], now);
-        assert!(table.cache(9).is_empty(), "never seen");
+        told(&mut table, id(1), &["/ip4/127.0.0.1/tcp/1"], now);
         table.on_announced(id(1), Role::Full, true, Time(5), now);
+        assert!(table.cache(9).is_empty(), "hearsay is not kept");
+        let (own, worked) = ("/ip4/8.8.8.8/tcp/1".parse().unwrap(), "/ip4/127.0.0.1/tcp/2".parse().unwrap());
+        table.on_up(id(1), vec![own], Some(worked), now);
+        told(&mut table, id(1), &["/ip4/6.6.6.6/tcp/1"], now);
         let cache = table.cache(9);
         let mut back = PeerTable::new(id(0));
         back.load(cache.clone(), now);
         assert_eq!(back.cache(9), cache);
+        assert_eq!((cache[0].addresses.len(), cache[0].worked.len()), (2, 1));
+    }
+
+    #[test]
+    fn one_session_above_the_bound_is_too_many_until_the_window_is_over() {
+        let (mut table, now) = (PeerTable::new(id(0)), Instant::now());
+        for _ in 0..SESSIONS_MAX {
+            assert!(table.on_session(id(1), now));
+        }
+        assert!(!table.on_session(id(1), now) && table.on_session(id(2), now));
+        assert!(table.on_session(id(1), now + SESSIONS_WINDOW));
     }
 
     #[test]
     fn faults_add_up_to_a_ban() {
         let (mut table, now) = (PeerTable::new(id(0)), Instant::now());
-        table.learn(id(1), vec![], now);
+        told(&mut table, id(1), &[], now);
         for _ in 1..FAULTS_MAX {
             assert!(!table.on_fault(&id(1), PeerFault::Unexpected));
         }

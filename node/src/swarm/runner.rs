@@ -22,9 +22,10 @@ use tokio::task::JoinSet;
 
 use self::dialing::{Dial, Hint, Seed, Waiting};
 use self::regions::{Question, Topics};
+use super::addresses::Standing;
 use super::behaviour::{NodeBehaviour, NodeEvent};
 use super::peers::PeerTable;
-use super::queue::FrameQueue;
+use super::queue::{Budget, FrameQueue};
 use super::reach::Reach;
 use super::session::SessionEvent;
 use super::translate::Scope;
@@ -61,6 +62,8 @@ pub(super) struct Runner {
     reach: Reach,
     connections: BTreeMap<ConnectionId, Connection>,
     links: BTreeMap<PeerId, Link>,
+    /// What waits in the queues of all links.
+    queued: Arc<Budget>,
     next_session: u64,
     dials: BTreeMap<ConnectionId, Dial>,
     seeds: Vec<Seed>,
@@ -141,14 +144,15 @@ impl Runner {
         for address in &config.peers {
             match translate::split_peer(address.clone()) {
                 (address, Some(peer)) => {
-                    peers.learn(peer, vec![address], now);
+                    peers.learn(peer, vec![address], Standing::Typed, None, now);
                     peers.pin(peer, now);
                 }
                 (address, None) => seeds.push(Seed::new(address, now)),
             }
         }
         let (session_events, heard) = mpsc::channel(SESSION_EVENTS);
-        let reach = Reach::new(config.role, config.full_at_once, now);
+        let reach = Reach::new(config.role, config.full_at_once, &config.listen, now);
+        let queued = Budget::new(config.queued_bytes_max);
         let runner = Runner {
             own,
             config,
@@ -159,6 +163,7 @@ impl Runner {
             reach,
             connections: BTreeMap::new(),
             links: BTreeMap::new(),
+            queued,
             next_session: 0,
             dials: BTreeMap::new(),
             seeds,
@@ -228,7 +233,14 @@ impl Runner {
     fn on_swarm_event(&mut self, event: SwarmEvent<NodeEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                concurrent_dial_errors,
+                ..
+            } => {
+                self.on_addresses_failed(&peer_id, concurrent_dial_errors.iter().flatten());
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { connection_id, .. } => self.on_disconnected(connection_id),
@@ -236,10 +248,10 @@ impl Runner {
                 self.on_dial_failed(connection_id, peer_id, &error);
             }
             SwarmEvent::NewListenAddr { listener_id, address } => self.on_listening(listener_id, address),
-            SwarmEvent::ExpiredListenAddr { address, .. } => self.reach.on_not_listening(&address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_not_listening(&[address]),
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 tracing::warn!(?addresses, ?reason, "a listener closed");
-                addresses.iter().for_each(|address| self.reach.on_not_listening(address));
+                self.on_not_listening(&addresses);
             }
             SwarmEvent::IncomingConnectionError { error, .. } => tracing::debug!(%error, "refused a dialer"),
             _ => {}

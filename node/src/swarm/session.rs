@@ -5,7 +5,7 @@
 //! meanwhile: never write without reading (yamux deadlocks when both windows are full). SPEC §6.2.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use murmesh_protocol::id::PeerId;
@@ -24,6 +24,11 @@ use crate::links::{Machines, SessionNumber, ToKeeper, ToMessenger};
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other end may leave a full window before it is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// HELLOs of one session within [`HELLO_WINDOW`]: each one is told to both machines. A node says another
+/// when its role or addresses change; one more than these is no honest peer's.
+const HELLOS_MAX: u32 = 32;
+/// See [`HELLOS_MAX`].
+const HELLO_WINDOW: Duration = Duration::from_secs(60);
 /// Buffers of a stream, each way.
 const BUFFER_BYTES: usize = 16 * 1024;
 
@@ -81,8 +86,9 @@ impl Session {
                 let session = async {
                     self.tell_up(facts, hello).await;
                     tokio::select! {
-                        end = self.read(&mut read) => end,
+                        end = self.read(&mut read, facts) => end,
                         end = self.write(&mut write) => end,
+                        () = self.queue.aborted() => End::Closed,
                     }
                 };
                 let end = session.await;
@@ -133,6 +139,17 @@ impl Session {
         let _ = self.runner.send(SessionEvent::Up(self.peer, self.number, Box::new(hello))).await;
     }
 
+    /// A later HELLO with another role: the Messenger is told here, because it must not hear of it after
+    /// the session's end. The Keeper hears of it as of a neighbour, from the runner: `PeerUp` would end its
+    /// subscriptions. What was issued for the session stays.
+    async fn tell_changed(&self, facts: &mut PeerFacts, hello: &Hello) {
+        if (facts.role, facts.keeps) == (hello.role, hello.keeps) {
+            return;
+        }
+        (facts.role, facts.keeps) = (hello.role, hello.keeps);
+        let _ = self.machines.messenger.send(ToMessenger::Up(*facts, self.number)).await;
+    }
+
     async fn tell_down(&self) {
         let keeper = ToKeeper::Input(keeper::io::Input::PeerDown(self.peer));
         let _ = self.machines.keeper.send(keeper).await;
@@ -140,13 +157,24 @@ impl Session {
         let _ = self.machines.messenger.send(messenger).await;
     }
 
-    async fn read(&self, read: &mut (impl AsyncRead + Unpin)) -> End {
+    async fn read(&self, read: &mut (impl AsyncRead + Unpin), mut facts: PeerFacts) -> End {
+        let (mut window, mut hellos) = (Instant::now(), 0);
         loop {
             let frame = match read_frame(read).await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => continue,
                 Err(end) => return end,
             };
+            if let Frame::Hello(hello) = &frame {
+                if window.elapsed() >= HELLO_WINDOW {
+                    (window, hellos) = (Instant::now(), 0);
+                }
+                hellos += 1;
+                if hellos > HELLOS_MAX {
+                    return End::Malformed;
+                }
+                self.tell_changed(&mut facts, hello).await;
+            }
             let delivered = match route(&frame) {
                 Machine::Shell => {
                     let event = SessionEvent::Frame(self.peer, self.number, frame);

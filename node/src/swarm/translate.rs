@@ -33,11 +33,18 @@ pub fn peer_out(peer: &PeerId) -> Option<libp2p::PeerId> {
 /// The scope of an address; none if it cannot be dialed.
 #[must_use]
 pub fn scope(address: &Multiaddr) -> Option<Scope> {
-    let first = address.iter().next()?;
-    if matches!(first, Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)) {
+    if is_name(address) {
         return Some(Scope::Global);
     }
     scope_of_ip(ip(address)?)
+}
+
+/// Whether an address begins with a name that must be resolved. Only the operator may give one: it
+/// leads wherever its owner likes, for instance here.
+#[must_use]
+pub fn is_name(address: &Multiaddr) -> bool {
+    let first = address.iter().next();
+    matches!(first, Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)))
 }
 
 fn scope_of_ip(ip: IpAddr) -> Option<Scope> {
@@ -46,11 +53,16 @@ fn scope_of_ip(ip: IpAddr) -> Option<Scope> {
     }
     let scope = match ip {
         IpAddr::V4(ip) if ip.is_loopback() => Scope::Loopback,
-        IpAddr::V4(ip) if ip.is_private() || ip.is_link_local() || is_shared(ip) => Scope::Private,
+        // "This network", link-local (where clouds answer questions about a machine's secrets), and what
+        // is not routed: no peer is there.
+        IpAddr::V4(ip) if ip.octets()[0] == 0 || ip.octets()[0] >= 240 || ip.is_link_local() => return None,
+        IpAddr::V4(ip) if ip.is_private() || is_shared(ip) => Scope::Private,
         IpAddr::V4(_) => Scope::Global,
         IpAddr::V6(ip) if ip.is_loopback() => Scope::Loopback,
         // Useless without the zone, which the other end does not know.
         IpAddr::V6(ip) if ip.is_unicast_link_local() => return None,
+        // IPv4 in the old notation.
+        IpAddr::V6(ip) if ip.octets().starts_with(&[0; 12]) => return None,
         IpAddr::V6(ip) if ip.is_unique_local() => Scope::Private,
         IpAddr::V6(_) => Scope::Global,
     };
@@ -142,7 +154,7 @@ pub fn addresses_in(texts: &[String], peer: PeerId, link: Scope) -> Vec<Multiadd
         .map(split_peer)
         .filter(|(_, named)| named.is_none_or(|named| named == peer))
         .map(|(address, _)| address)
-        .filter(is_transport)
+        .filter(|address| is_transport(address) && !is_name(address))
         .filter(|address| scope(address).is_some_and(|scope| may_travel(scope, link)))
         .collect()
 }
@@ -190,7 +202,14 @@ mod tests {
 
     #[test]
     fn strange_addresses_are_dropped() {
-        let texts = ["/ip4/1.2.3.4/tcp/0", "/ip4/1.2.3.4/tcp/1/ws", "/memory/7", "nonsense", "/ip4/1.2.3.4"];
+        let texts = [
+            "/dns4/example.org/tcp/1",
+            "/ip4/1.2.3.4/tcp/0",
+            "/ip4/1.2.3.4/tcp/1/ws",
+            "/memory/7",
+            "nonsense",
+            "/ip4/1.2.3.4",
+        ];
         let texts = texts.map(str::to_owned);
         assert_eq!(addresses_in(&texts, PeerId([1; 32]), Scope::Loopback), Vec::<Multiaddr>::new());
     }

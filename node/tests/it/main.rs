@@ -7,6 +7,9 @@
     reason = "a helper of a test fails like a test, and says what it measured"
 )]
 
+mod attacker;
+mod bounds;
+mod dialing;
 mod hostile;
 mod network;
 mod nodes;

@@ -8,6 +8,7 @@ use murmesh_protocol::time::Time;
 use murmesh_protocol::wire::frame::{CustodyReceipt, Frame, Role};
 use tokio::time::timeout;
 
+use crate::attacker::Attacker;
 use crate::stub::{PATIENCE, Stub, config};
 
 /// A frame for the Messenger that carries a number.
@@ -307,4 +308,96 @@ async fn a_hint_that_leads_to_oneself_fails() {
     a.ask(vec![Command::ConnectHint(own.clone())]).await;
     assert!(matches!(a.told().await, ToMessenger::Input(Input::HintFailed(text)) if text == own));
     a.stop().await;
+}
+
+/// Nodes of a machine without IPv4 meet on IPv6 alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_on_ipv6_carry_a_message() {
+    if let Err(error) = std::net::TcpListener::bind("[::1]:0") {
+        eprintln!("skipped: this machine has no IPv6: {error}");
+        return;
+    }
+    let six = |peers| {
+        let mut config = config(&Keypair::generate_ed25519(), peers);
+        config.listen = vec!["/ip6/::1/tcp/0".parse().unwrap()];
+        config
+    };
+    let mut a = Stub::with(six(vec![]));
+    let address = a.address().await;
+    assert!(address.to_string().starts_with("/ip6/::1/tcp/"), "{address}");
+    let mut b = Stub::with(six(vec![address.clone()]));
+    let (_, session) = b.up(a.peer).await;
+    a.up(b.peer).await;
+    b.send(a.peer, Some(session), &numbered(1)).await;
+    assert_eq!(number(&a.frame().await.1), 1);
+    // Found by what others say, too: loopback is where these nodes are.
+    let mut c = Stub::with(six(vec![address]));
+    c.up(b.peer).await;
+    for stub in [a, b, c] {
+        stub.stop().await;
+    }
+}
+
+/// Light peers keep mail only while there are few full ones (SPEC §8.2).
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_small_network_everybody_keeps_mail_and_in_a_larger_one_only_full_peers() {
+    let mut node = Stub::new(vec![]);
+    let address = node.address().await;
+    let light = Attacker::greeted(&node, &address, Role::Light).await;
+    node.up(light.peer).await;
+    let mut full = Vec::new();
+    for others in 1..=12 {
+        let peer = Attacker::greeted(&node, &address, Role::Full).await;
+        node.up(peer.peer).await;
+        full.push(peer);
+        let all_heard = async {
+            while node.status().await.connected < others + 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, all_heard).await.expect("its HELLO is in");
+        node.ask(vec![Command::FindCustodians(QueryId(1), Address([3; 32]))]).await;
+        let ToMessenger::Input(Input::Custodians(_, region)) = node.told().await else { panic!("an answer") };
+        if others < 7 {
+            assert!(region.custodians.contains(&light.peer), "{others} full ones: the light one counts");
+        }
+        if others == 12 {
+            assert!(!region.custodians.contains(&light.peer), "twelve full ones are enough");
+        }
+        assert_eq!(node.status().await.custodians_known, if others < 12 { others + 1 } else { others });
+    }
+    node.stop().await;
+}
+
+/// Whether multicast leaves and comes back here, asked as mDNS would.
+fn has_multicast() -> std::io::Result<()> {
+    use std::net::{Ipv4Addr, UdpSocket};
+    let group = Ipv4Addr::new(224, 0, 0, 251);
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.join_multicast_v4(&group, &Ipv4Addr::UNSPECIFIED)?;
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(2)))?;
+    socket.send_to(b"murmesh", (group, socket.local_addr()?.port()))?;
+    socket.recv_from(&mut [0; 16]).map(drop)
+}
+
+/// Neighbours in a local network find each other without being told anything. What mDNS says is hearsay:
+/// it is dialed under the rule for what others name.
+#[tokio::test(flavor = "multi_thread")]
+async fn neighbours_in_a_local_network_find_each_other() {
+    let probed = tokio::task::spawn_blocking(has_multicast).await.unwrap();
+    if let Err(error) = probed {
+        eprintln!("skipped: no multicast on this machine: {error}");
+        return;
+    }
+    let neighbour = || {
+        let mut config = config(&Keypair::generate_ed25519(), vec![]);
+        config.listen = vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()];
+        config.mdns = true;
+        Stub::with(config)
+    };
+    let (mut a, mut b) = (neighbour(), neighbour());
+    a.up(b.peer).await;
+    b.up(a.peer).await;
+    a.stop().await;
+    b.stop().await;
 }

@@ -154,6 +154,68 @@ fn a_moved_or_changed_row_is_damage() {
     assert_eq!(read, Err(StoreError::Corrupt));
 }
 
+/// Whoever can write the file while the node is off can destroy rows, not forge or exchange them.
+#[test]
+fn a_row_opens_only_as_it_was_written_and_where() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("private.db");
+    let mut store = PrivateStore::open(directory.path(), &Unlock::default()).unwrap();
+    put(&mut store, b"a", b"one").unwrap();
+    put(&mut store, b"b", b"two").unwrap();
+    let other = Row { table: Table::Events, group: b"h", position: 9, key: b"c", value: b"three" };
+    store.transaction(|tx| tx.put(other)).unwrap();
+    drop(store);
+    let untouched = std::fs::read(&file).unwrap();
+    let contacts = Table::Contacts as u8;
+    let changes = [
+        "UPDATE rows SET sealed = (SELECT sealed FROM rows WHERE id = 2) WHERE id = 1".to_owned(),
+        "UPDATE rows SET sealed = (SELECT sealed FROM rows WHERE id = 3) WHERE id = 1".to_owned(),
+        "UPDATE rows SET key = zeroblob(16) WHERE id = 1".to_owned(),
+        "UPDATE rows SET collection = (SELECT collection FROM rows WHERE id = 3) WHERE id = 1".to_owned(),
+        "UPDATE rows SET position = position + 1 WHERE id = 1".to_owned(),
+        format!("UPDATE rows SET number = {contacts} WHERE id = 3"),
+        "UPDATE rows SET sealed = substr(sealed, 1, length(sealed) - 1) WHERE id = 1".to_owned(),
+        "UPDATE rows SET sealed = substr(sealed, 1, 24) WHERE id = 1".to_owned(),
+        "UPDATE rows SET sealed = zeroblob(0) WHERE id = 1".to_owned(),
+        "UPDATE rows SET sealed = CAST(sealed || x'00' AS BLOB) WHERE id = 1".to_owned(),
+    ];
+    for change in changes {
+        std::fs::write(&file, &untouched).unwrap();
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        assert_eq!(connection.execute(&change, []).unwrap(), 1, "{change}");
+        drop(connection);
+        let mut store = PrivateStore::open(directory.path(), &Unlock::default()).unwrap();
+        let read = store.transaction(|tx| tx.scan(Table::Contacts));
+        assert_eq!(read.map(|rows| rows.len()), Err(StoreError::Corrupt), "{change}");
+    }
+}
+
+#[test]
+fn strange_values_beside_the_rows_are_damage_and_told_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(PrivateStore::open(directory.path(), &passphrase("horse")).unwrap());
+    let file = directory.path().join("private.db");
+    let untouched = std::fs::read(&file).unwrap();
+    for change in [
+        "UPDATE meta SET value = 'text' WHERE name = 'data_key'",
+        "UPDATE meta SET value = 7 WHERE name = 'salt'",
+        "UPDATE meta SET value = 'many' WHERE name = 'passes'",
+        "UPDATE meta SET value = 4000000000 WHERE name = 'passes'",
+        "UPDATE meta SET value = 1000 WHERE name = 'lanes'",
+        "UPDATE meta SET value = 9000000000 WHERE name = 'memory_kib'",
+        "UPDATE meta SET value = 4000000000 WHERE name = 'memory_kib'",
+        "UPDATE meta SET value = x'00' WHERE name = 'generation'",
+        "DELETE FROM meta WHERE name = 'passes'",
+    ] {
+        std::fs::write(&file, &untouched).unwrap();
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        assert_eq!(connection.execute(change, []).unwrap(), 1, "{change}");
+        drop(connection);
+        let opened = PrivateStore::open(directory.path(), &passphrase("horse"));
+        assert!(matches!(opened, Err(OpenError::Damaged(_))), "{change}: {:?}", opened.err());
+    }
+}
+
 #[test]
 fn a_full_disk_is_told_and_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();

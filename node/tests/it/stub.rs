@@ -13,7 +13,7 @@ use murmesh_protocol::id::PeerId;
 use murmesh_protocol::keeper;
 use murmesh_protocol::messenger::io::{Input, PeerFacts};
 use murmesh_protocol::route::Machine;
-use murmesh_protocol::wire::frame::Frame;
+use murmesh_protocol::wire::frame::{Frame, Role};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -42,6 +42,7 @@ pub(crate) fn config(keypair: &Keypair, peers: Vec<Multiaddr>) -> NetworkConfig 
         role: RoleChoice::Auto,
         full_at_once: true,
         keeps: true,
+        queued_bytes_max: 64 << 20,
         cache: None,
         listeners: Vec::new(),
     }
@@ -132,6 +133,18 @@ impl Stub {
         loop {
             if let ToKeeper::Input(keeper::io::Input::NeighbourSeen { peer: seen, .. }) = self.kept().await
                 && seen == peer
+            {
+                return;
+            }
+        }
+    }
+
+    /// Waits until one is announced in a role.
+    pub(crate) async fn neighbour_in(&mut self, peer: PeerId, role: Role) {
+        loop {
+            if let ToKeeper::Input(keeper::io::Input::NeighbourSeen { peer: seen, role: now, .. }) =
+                self.kept().await
+                && (seen, now) == (peer, role)
             {
                 return;
             }

@@ -9,7 +9,7 @@ use super::allowance::Allowance;
 use super::content::{Part, Receipt};
 use super::outbox::Owner;
 use super::rounds::Round;
-use super::rows::{self, Kind, ReceivedRun};
+use super::rows::{self, Kind, ReceivedRun, SealedRow};
 use super::sealing::Sealing;
 use super::timers::Timer;
 use super::{Messenger, Query, Step};
@@ -37,13 +37,20 @@ pub(crate) struct Owed {
 struct State {
     /// When the last one was deposited.
     sent_at: Option<Time>,
-    /// A timer is set.
-    scheduled: bool,
+    /// When the next is due, if one is: the timer of a round that is over must not begin another.
+    due_at: Option<Time>,
+    /// The sealed receipt and what it says: while both are current it is deposited again as it is. Each seal
+    /// is a step of the chain, and without a network there is one a minute.
+    sealed: Option<(SealedRow, Vec<Part>)>,
     /// The region of the mailbox is being looked up.
     finding: bool,
-    inner: Vec<u8>,
-    first: bool,
     round: Option<(EnvelopeId, Vec<u8>, Round)>,
+}
+
+impl Owed {
+    fn sealed(&self, account: &AccountId) -> Option<&(SealedRow, Vec<Part>)> {
+        self.by_contact.get(account)?.sealed.as_ref()
+    }
 }
 
 /// Most runs of one author that a receipt names: the newest installations.
@@ -173,13 +180,14 @@ impl Messenger {
 
     fn schedule_receipt(&mut self, step: &Step<'_>, account: AccountId) {
         let state = self.owed.by_contact.entry(account).or_default();
-        if state.scheduled || state.finding || state.round.is_some() {
+        if state.due_at.is_some() || state.finding || state.round.is_some() {
             return;
         }
-        state.scheduled = true;
         let gathered = step.now.plus(RECEIPT_GATHER_MS);
         let spaced = state.sent_at.map_or(gathered, |at| at.plus(MAILBOX_RECEIPT_MS));
-        self.timers.set(gathered.max(spaced), Timer::Receipt(account));
+        let at = gathered.max(spaced);
+        state.due_at = Some(at);
+        self.timers.set(at, Timer::Receipt(account));
     }
 
     pub(crate) fn on_receipt_timer(
@@ -191,7 +199,10 @@ impl Messenger {
         if state.round.is_some() {
             return self.advance_receipt(step, account);
         }
-        state.scheduled = false;
+        if state.due_at.is_none_or(|at| at > step.now) {
+            return Ok(());
+        }
+        state.due_at = None;
         if !self.contacts.get(&account).is_some_and(|contact| contact.receipt_owed) {
             return Ok(());
         }
@@ -199,21 +210,39 @@ impl Messenger {
             return self.send_receipt(step, &account, peer);
         }
         let parts = self.receipt_parts(&account);
-        match self.seal_for(step, &account, parts)? {
-            Sealing::Done(sealed) => {
-                let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
-                (state.inner, state.first) = (sealed.inner, sealed.first);
-                let first = state.first;
-                if let Some((address, _, _)) = self.mailbox_for(step, &account, first) {
+        let sealed = match self.owed.sealed(&account) {
+            Some((sealed, said)) if *said == parts && self.is_current(step, &account, sealed) => sealed.first,
+            Some(_) | None => match self.seal_for(step, &account, parts.clone())? {
+                Sealing::Done(sealed) => {
+                    let first = sealed.first;
                     if let Some(state) = self.owed.by_contact.get_mut(&account) {
-                        state.finding = true;
+                        state.sealed = Some((sealed, parts));
                     }
-                    self.ask_custodians(Query::Receipt(account), address);
+                    first
                 }
-                Ok(())
-            }
-            Sealing::Wait(_) | Sealing::TooLarge => Ok(()),
+                Sealing::Wait(_) | Sealing::TooLarge => {
+                    self.receipt_later(step, account);
+                    return Ok(());
+                }
+            },
+        };
+        let Some((address, _, _)) = self.mailbox_for(step, &account, sealed) else {
+            self.receipt_later(step, account);
+            return Ok(());
+        };
+        if let Some(state) = self.owed.by_contact.get_mut(&account) {
+            state.finding = true;
         }
+        self.ask_custodians(Query::Receipt(account), address);
+        Ok(())
+    }
+
+    /// It could not be deposited: in a minute again.
+    fn receipt_later(&mut self, step: &Step<'_>, account: AccountId) {
+        if let Some(state) = self.owed.by_contact.get_mut(&account) {
+            state.sent_at = Some(step.now);
+        }
+        self.schedule_receipt(step, account);
     }
 
     pub(crate) fn deposit_receipt(
@@ -224,11 +253,14 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
         state.finding = false;
-        let first = state.first;
-        let Some((address, day, mask)) = self.mailbox_for(step, &account, first) else { return Ok(()) };
-        let Some(state) = self.owed.by_contact.get(&account) else { return Ok(()) };
+        let Some((sealed, _)) = state.sealed.clone() else { return Ok(()) };
+        let first = sealed.first;
+        let Some((address, day, mask)) = self.mailbox_for(step, &account, first) else {
+            self.receipt_later(step, account);
+            return Ok(());
+        };
         let expires = step.now.plus(LIFE_MS).seconds();
-        let Ok(bytes) = seal_round(&mask, address, day, expires, &state.inner, step.rng) else {
+        let Ok(bytes) = seal_round(&mask, address, day, expires, &sealed.inner, step.rng) else {
             return Ok(());
         };
         let (able, extra) = self.split_region(&account, first, region);
@@ -263,6 +295,7 @@ impl Messenger {
         state.round = None;
         state.sent_at = Some(step.now);
         if good {
+            state.sealed = None;
             return self.paid(step, &account);
         }
         self.schedule_receipt(step, account);

@@ -254,7 +254,7 @@ pub(crate) enum Kind {
 }
 
 /// The current sealed form of an outbox row.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SealedRow {
     pub(crate) session: SessionId,
     pub(crate) inner: Vec<u8>,

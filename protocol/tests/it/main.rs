@@ -13,6 +13,7 @@ mod canaries;
 mod chaos;
 mod custody;
 mod delivery;
+mod hostile;
 mod offline_delivery;
 mod paced;
 mod purity;

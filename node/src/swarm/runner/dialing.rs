@@ -3,6 +3,7 @@
 //! A network that is no larger than `peers_max` is dialed as a whole. Every dial takes a new port:
 //! dialing from the listening port makes two nodes that dial each other at once collide.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use libp2p::Multiaddr;
@@ -14,20 +15,25 @@ use murmesh_protocol::route::Machine;
 
 use super::{Link, Runner};
 use crate::links::{SessionNumber, ToMessenger};
+use crate::swarm::addresses::Standing;
 use crate::swarm::peers::{backoff, jitter};
-use crate::swarm::queue::PushError;
 use crate::swarm::translate;
 
 /// How long a frame waits for its peer, and a hint for its answer.
 pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Frames that wait for one peer.
+/// Frames that wait for one peer; at one more all of them are given up, and their maker is told.
 const WAITING_FRAMES_MAX: usize = 256;
+/// Bytes that wait for all peers; the peer whose frame does not fit is given up like that.
+const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Peers that frames wait for.
 const WAITING_PEERS_MAX: usize = 1_024;
 /// Hints being dialed.
 const HINTS_MAX: usize = 256;
 /// Dials begun in one tick.
 const DIALS_PER_TICK: usize = 16;
+/// Peers dialed at once that one source told of and that were never seen: a list of addresses in a
+/// frame must not become a scan. What may be dialed at all is [`Dialable`](crate::swarm::reach::Dialable).
+const STRANGERS_PER_SOURCE: usize = 4;
 /// Failed dials of a seed's peer after which its address is tried for somebody else.
 const SEED_FAILURES: u32 = 3;
 /// Failed dials after which a peer leaves the routing table.
@@ -74,6 +80,7 @@ pub(super) struct Hint {
 #[derive(Debug)]
 pub(super) struct Waiting {
     frames: Vec<Vec<u8>>,
+    bytes: usize,
     deadline: Instant,
 }
 
@@ -93,22 +100,28 @@ impl Runner {
                 return;
             }
             // Closed: its end is on the way to the loop, and may have reached the maker already.
-            let Err((error, unsent)) = link.queue.push_back(frame) else { return };
-            if error == PushError::Full {
-                tracing::debug!(peer = %to, "does not read: disconnected");
-                link.queue.close();
-            }
+            let Err(unsent) = self.push(&to, frame) else { return };
             frame = unsent;
         }
         if from == Machine::Keeper || session.is_some() {
             return;
         }
-        if self.wait_for(to)
-            && let Some(waiting) = self.waiting.get_mut(&to)
-            && waiting.frames.len() < WAITING_FRAMES_MAX
-        {
-            waiting.frames.push(frame);
+        if self.wait_for(to, false) {
+            self.wait_with(to, frame);
         }
+    }
+
+    /// Lets a frame wait for its peer.
+    fn wait_with(&mut self, to: PeerId, frame: Vec<u8>) {
+        let bytes: usize = self.waiting.values().map(|waiting| waiting.bytes).sum();
+        let Some(waiting) = self.waiting.get_mut(&to) else { return };
+        if waiting.frames.len() >= WAITING_FRAMES_MAX || bytes + frame.len() > WAITING_BYTES_MAX {
+            tracing::debug!(peer = %to, "too much waits for a dial: given up");
+            self.waiting.remove(&to);
+            return self.tell_messenger(ToMessenger::Input(Input::Unreachable(to)));
+        }
+        waiting.bytes += frame.len();
+        waiting.frames.push(frame);
     }
 
     pub(super) fn connect(&mut self, peer: PeerId, addresses: &[String]) {
@@ -119,15 +132,16 @@ impl Runner {
             .map(|address| translate::split_peer(address).0)
             .filter(translate::is_transport)
             .collect();
-        self.peers.learn(peer, addresses, now);
+        // Where a contact says it is: signed by the contact, not by the peer it names.
+        self.peers.learn(peer, addresses, Standing::Told, None, now);
         self.peers.pin(peer, now);
         if !self.is_up(&peer) {
-            self.wait_for(peer);
+            self.wait_for(peer, true);
         }
     }
 
     /// Begins to wait for a peer, dialing it if nobody does; says whether it is worth waiting.
-    fn wait_for(&mut self, peer: PeerId) -> bool {
+    fn wait_for(&mut self, peer: PeerId, with_told: bool) -> bool {
         if peer == self.own {
             return false;
         }
@@ -135,12 +149,12 @@ impl Runner {
             return true;
         }
         let dialing = self.links.contains_key(&peer) || self.is_dialing(&peer);
-        if self.waiting.len() >= WAITING_PEERS_MAX || !(dialing || self.dial(peer)) {
+        if self.waiting.len() >= WAITING_PEERS_MAX || !(dialing || self.dial(peer, with_told)) {
             self.tell_messenger(ToMessenger::Input(Input::Unreachable(peer)));
             return false;
         }
         let deadline = Instant::now() + DIAL_TIMEOUT;
-        self.waiting.insert(peer, Waiting { frames: Vec::new(), deadline });
+        self.waiting.insert(peer, Waiting { frames: Vec::new(), bytes: 0, deadline });
         true
     }
 
@@ -149,10 +163,16 @@ impl Runner {
             || self.connections.values().any(|c| c.peer == *peer && c.streamed)
     }
 
-    fn dial(&mut self, peer: PeerId) -> bool {
-        let addresses = self.peers.peer(&peer).map(|p| p.addresses.clone()).unwrap_or_default();
-        let Some(id) = self.libp2p_id(&peer).filter(|_| !addresses.is_empty()) else { return false };
+    /// Dials a peer; with addresses that others told of even if better ones are left.
+    fn dial(&mut self, peer: PeerId, with_told: bool) -> bool {
+        let dialable = self.reach.dialable();
+        let known = self.peers.peer(&peer).map(|p| p.addresses.to_dial(with_told, dialable));
+        let addresses = known.unwrap_or_default();
         let now = Instant::now();
+        let Some(id) = self.libp2p_id(&peer).filter(|_| !addresses.is_empty()) else {
+            self.peers.on_dialing(&peer, now, &mut self.rng);
+            return false;
+        };
         if self.swarm.behaviour().admission.limiter.is_banned(&id, now) {
             self.peers.on_dialing(&peer, now, &mut self.rng);
             return false;
@@ -166,13 +186,13 @@ impl Runner {
         match self.swarm.dial(options) {
             Ok(()) => {
                 self.dials.insert(connection, Dial::Peer(peer));
-                self.peers.on_dialing(&peer, Instant::now(), &mut self.rng);
+                self.peers.on_dialing(&peer, now, &mut self.rng);
                 true
             }
             Err(DialError::DialPeerConditionFalse(_)) => true,
             Err(error) => {
                 tracing::debug!(%peer, %error, "cannot dial");
-                self.peers.on_dialing(&peer, Instant::now(), &mut self.rng);
+                self.peers.on_dialing(&peer, now, &mut self.rng);
                 false
             }
         }
@@ -192,11 +212,13 @@ impl Runner {
             return self.hint_failed(text);
         }
         let deadline = now + DIAL_TIMEOUT;
+        // Not where it says it is: it might name the place of somebody else.
         let at_address =
-            |peer: &PeerId| self.peers.peer(peer).is_some_and(|p| p.addresses.contains(&address));
+            |peer: &PeerId| self.peers.peer(peer).is_some_and(|p| p.addresses.worked_at(&address));
         let known = named.or_else(|| self.up().into_iter().find(at_address));
         if let Some(peer) = known {
-            self.peers.learn(peer, vec![address], now);
+            // The owner added the ticket it stands in.
+            self.peers.learn(peer, vec![address], Standing::Typed, None, now);
             self.hints.push(Hint { text, connection: None, peer: Some(peer), deadline });
             if self.is_up(&peer) {
                 self.on_wanted_up(peer)
@@ -221,7 +243,7 @@ impl Runner {
     /// A dial from here succeeded: whose was it?
     pub(super) fn on_dialed(&mut self, id: ConnectionId, peer: PeerId, remote: &Multiaddr) {
         let now = Instant::now();
-        self.peers.learn(peer, vec![remote.clone()], now);
+        self.peers.learn(peer, vec![remote.clone()], Standing::Worked, None, now);
         match self.dials.remove(&id) {
             Some(Dial::Seed(index)) => {
                 if let Some(seed) = self.seeds.get_mut(index) {
@@ -263,9 +285,45 @@ impl Runner {
                 let failed: Vec<Hint> = failed;
                 failed.into_iter().for_each(|hint| self.hint_failed(hint.text));
             }
-            Some(Dial::Peer(peer)) => self.on_peer_dial_failed(peer, now),
+            Some(Dial::Peer(peer)) => {
+                // An address somebody told of, where another peer answered first: the others were not
+                // tried to their end.
+                let misled = self.on_told_wrong(&peer, error);
+                if !(misled && self.dial(peer, false)) {
+                    self.on_peer_dial_failed(peer, now);
+                }
+            }
             // A query of the routing layer.
             None => {}
+        }
+    }
+
+    /// Says whether an address was forgotten over this error.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only these name addresses")]
+    fn on_told_wrong(&mut self, peer: &PeerId, error: &DialError) -> bool {
+        match error {
+            DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } => {
+                self.peers.on_somebody_else(peer, &translate::split_peer(address.clone()).0)
+            }
+            DialError::Transport(errors) => {
+                if let Some(id) = self.libp2p_id(peer) {
+                    self.on_addresses_failed(&id, errors);
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Addresses of a peer that did not answer.
+    pub(super) fn on_addresses_failed<'a, E: 'a>(
+        &mut self,
+        peer: &libp2p::PeerId,
+        errors: impl IntoIterator<Item = &'a (Multiaddr, E)>,
+    ) {
+        let Some(peer) = translate::peer_in(peer) else { return };
+        for (address, _) in errors {
+            self.peers.on_address_failed(&peer, &translate::split_peer(address.clone()).0);
         }
     }
 
@@ -274,7 +332,7 @@ impl Runner {
         if self.peers.peer(&peer).is_some_and(|p| p.failures >= KAD_FAILURES)
             && let Some(id) = self.libp2p_id(&peer)
         {
-            self.swarm.behaviour_mut().kad.remove_peer(&id);
+            self.swarm.behaviour_mut().routing.kad.remove_peer(&id);
         }
         // It may have dialed here meanwhile.
         let coming = self.links.contains_key(&peer) || self.connections.values().any(|c| c.peer == peer);
@@ -300,17 +358,13 @@ impl Runner {
     /// A session that has ended before this loop knew of it takes nothing: what waits waits on.
     fn send_waiting(&mut self, peer: PeerId) {
         let Some(waiting) = self.waiting.remove(&peer) else { return };
-        let Some(link) = self.links.get(&peer) else { return };
         let mut frames = waiting.frames.into_iter();
         while let Some(frame) = frames.next() {
-            match link.queue.push_back(frame) {
-                Ok(()) => {}
-                Err((PushError::Full, _)) => return link.queue.close(),
-                Err((PushError::Closed, frame)) => {
-                    let frames = std::iter::once(frame).chain(frames).collect();
-                    self.waiting.insert(peer, Waiting { frames, deadline: waiting.deadline });
-                    return;
-                }
+            if let Err(frame) = self.push(&peer, frame) {
+                let frames: Vec<Vec<u8>> = std::iter::once(frame).chain(frames).collect();
+                let bytes = frames.iter().map(Vec::len).sum();
+                self.waiting.insert(peer, Waiting { frames, bytes, deadline: waiting.deadline });
+                return;
             }
         }
     }
@@ -357,15 +411,43 @@ impl Runner {
     }
 
     pub(super) fn dial_due(&mut self, now: Instant) {
+        // Right after the start it is not known yet what may be dialed.
+        if !self.config.listen.is_empty() && self.reach.listen().next().is_none() {
+            return;
+        }
+        let mut strangers = self.strangers_dialed();
         let due = self.peers.due(now, |peer| self.links.contains_key(peer) || self.is_dialing(peer));
-        for peer in due.into_iter().take(DIALS_PER_TICK) {
-            let pinned = self.peers.peer(&peer).is_some_and(|p| p.pinned);
+        let mut begun = 0;
+        for peer in due {
+            let Some(known) = self.peers.peer(&peer) else { continue };
             // Pinned ones come first, and may go over the number wanted, within reason.
-            let room = if pinned { self.config.peers_max * 2 } else { self.config.peers_max };
-            if self.links.len() + self.dials.len() >= room {
+            let room = if known.pinned { self.config.peers_max * 2 } else { self.config.peers_max };
+            if begun >= DIALS_PER_TICK || self.links.len() + self.dials.len() >= room {
                 break;
             }
-            self.dial(peer);
+            if !known.pinned && !known.addresses.is_proven() {
+                let of_source = strangers.entry(known.told_by).or_default();
+                if *of_source >= STRANGERS_PER_SOURCE {
+                    continue;
+                }
+                *of_source += 1;
+            }
+            begun += 1;
+            self.dial(peer, false);
         }
+    }
+
+    /// Dials under way to peers that were never seen, by who told of them.
+    fn strangers_dialed(&self) -> BTreeMap<Option<PeerId>, usize> {
+        let mut strangers = BTreeMap::new();
+        for dial in self.dials.values() {
+            if let Dial::Peer(peer) = dial
+                && let Some(known) = self.peers.peer(peer)
+                && !known.addresses.is_proven()
+            {
+                *strangers.entry(known.told_by).or_default() += 1;
+            }
+        }
+        strangers
     }
 }

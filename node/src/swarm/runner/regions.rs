@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::Runner;
 use crate::clock;
 use crate::links::{ToKeeper, ToMessenger};
+use crate::swarm::addresses::Standing;
 use crate::swarm::behaviour::KAD_BUCKET;
 use crate::swarm::translate::{self, Scope};
 
@@ -88,7 +89,7 @@ impl Runner {
         if known_is_all || self.questions.len() >= QUESTIONS_MAX {
             return self.answer(query, &address, &BTreeSet::new());
         }
-        let id = self.swarm.behaviour_mut().kad.get_closest_peers(address.0.to_vec());
+        let id = self.swarm.behaviour_mut().routing.kad.get_closest_peers(address.0.to_vec());
         let deadline = Instant::now() + QUESTION_TIMEOUT;
         self.questions.insert(id, Question { query, address, deadline, found: BTreeSet::new() });
     }
@@ -137,7 +138,8 @@ impl Runner {
             let Some(peer) = translate::peer_in(&info.peer_id) else { continue };
             found.insert(peer);
             let addresses: Vec<String> = info.addrs.iter().map(Multiaddr::to_string).collect();
-            self.peers.learn(peer, translate::addresses_in(&addresses, peer, self.own_scope()), now);
+            let addresses = translate::addresses_in(&addresses, peer, self.own_scope());
+            self.peers.learn(peer, addresses, Standing::Told, None, now);
         }
         let Some(question) = self.questions.get_mut(&id) else { return };
         question.found.extend(found);
@@ -256,7 +258,7 @@ impl Runner {
             return MessageAcceptance::Accept;
         }
         let addresses = translate::addresses_in(&said.addresses, said.peer, self.own_scope());
-        self.peers.learn(said.peer, addresses, now);
+        self.peers.on_own_word(said.peer, addresses, now);
         self.peers.on_announced(said.peer, said.role, said.keeps, at, now);
         self.peers.on_spoke(&said.peer, said.time);
         let seen = keeper::io::Input::NeighbourSeen { peer: said.peer, role: said.role, keeps: said.keeps };

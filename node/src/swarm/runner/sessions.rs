@@ -19,7 +19,7 @@ use rand::Rng;
 use super::{Connection, Link, Runner};
 use crate::clock;
 use crate::links::SessionNumber;
-use crate::swarm::queue::{FrameQueue, QUEUE_BYTES_MAX};
+use crate::swarm::queue::{FrameQueue, PushError, QUEUE_BYTES_MAX};
 use crate::swarm::session::{End, Session, SessionEvent};
 use crate::swarm::streams;
 use crate::swarm::translate::{self, Scope};
@@ -106,13 +106,19 @@ impl Runner {
     fn start_session(&mut self, id: ConnectionId, stream: libp2p::Stream) {
         let Some(connection) = self.connections.get(&id) else { return };
         let (peer, dialed_here) = (connection.peer, connection.dialed_here);
+        // Whoever comes and goes in a loop costs both machines a step each time.
+        if !self.peers.on_session(peer, Instant::now()) {
+            self.close(id);
+            return self.on_fault(peer, PeerFault::Unexpected);
+        }
+        let Some(connection) = self.connections.get(&id) else { return };
         let scope = translate::scope(&connection.remote).unwrap_or(Scope::Global);
         let prefix = translate::prefix(&connection.remote);
         let mut challenge = [0; 32];
         self.rng.fill_bytes(&mut challenge);
         self.next_session += 1;
         let number = SessionNumber(self.next_session);
-        let queue = Arc::new(FrameQueue::new(QUEUE_BYTES_MAX));
+        let queue = Arc::new(FrameQueue::new(QUEUE_BYTES_MAX, self.queued.clone()));
         let session = Session {
             peer,
             number,
@@ -158,7 +164,7 @@ impl Runner {
         self.peers.on_announced(peer, hello.role, hello.keeps, clock::now(), now);
         self.peers.on_up(peer, addresses, worked.clone(), now);
         if let (Some(address), Role::Full, Some(id)) = (worked, hello.role, self.libp2p_id(&peer)) {
-            self.swarm.behaviour_mut().kad.add_address(&id, address);
+            self.swarm.behaviour_mut().routing.kad.add_address(&id, address);
         }
         self.cache_dirty_since.get_or_insert(now);
         self.on_wanted_up(peer);
@@ -194,7 +200,7 @@ impl Runner {
     pub(super) fn on_fault(&mut self, peer: PeerId, fault: PeerFault) {
         tracing::debug!(%peer, ?fault, "misbehaved");
         let now = Instant::now();
-        self.peers.learn(peer, Vec::new(), now);
+        self.peers.note(peer, now);
         if !self.peers.on_fault(&peer, fault) {
             return;
         }
@@ -202,7 +208,7 @@ impl Runner {
         let Some(id) = self.libp2p_id(&peer) else { return };
         let behaviour = self.swarm.behaviour_mut();
         behaviour.admission.limiter.ban(id, now);
-        behaviour.kad.remove_peer(&id);
+        behaviour.routing.kad.remove_peer(&id);
         // Not connected is what is wanted.
         let _ = self.swarm.disconnect_peer_id(id);
     }
@@ -253,10 +259,36 @@ impl Runner {
 
     /// Sends a frame of the shell to a peer that is up.
     pub(super) fn send_own(&mut self, peer: &PeerId, frame: &Frame) {
-        if let Some(link) = self.links.get(peer)
-            && link.queue.push(frame.to_bytes()).is_err()
-        {
-            link.queue.close();
+        // Lost with its session, or with one that is over already.
+        let _ = self.push(peer, frame.to_bytes());
+    }
+
+    /// Queues an encoded frame on a peer's link. At the bound of a queue its session ends; at the bound
+    /// of all together, the session with the fullest one. Whoever had frames there is told `PeerDown`.
+    ///
+    /// # Errors
+    /// The frame, if there is no link or its session is ending.
+    pub(super) fn push(&mut self, peer: &PeerId, mut frame: Vec<u8>) -> Result<(), Vec<u8>> {
+        loop {
+            let Some(link) = self.links.get(peer) else { return Err(frame) };
+            let Err((error, unsent)) = link.queue.push(frame) else { return Ok(()) };
+            frame = unsent;
+            match error {
+                PushError::Closed => return Err(frame),
+                PushError::Full => {
+                    tracing::debug!(%peer, "does not read: disconnected");
+                    link.queue.close();
+                    return Err(frame);
+                }
+                PushError::Crowded => {
+                    let fullest = self.links.iter().max_by_key(|(_, link)| link.queue.bytes());
+                    let Some((other, link)) = fullest.filter(|(_, link)| link.queue.bytes() > 0) else {
+                        return Err(frame);
+                    };
+                    tracing::warn!(peer = %other, "too much waits for all peers: the fullest is disconnected");
+                    link.queue.close();
+                }
+            }
         }
     }
 }

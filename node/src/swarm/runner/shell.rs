@@ -16,6 +16,7 @@ use rand::seq::SliceRandom;
 use super::Runner;
 use crate::clock;
 use crate::links::{Ask, SessionNumber, ToKeeper, ToMessenger};
+use crate::swarm::addresses::Standing;
 use crate::swarm::translate::{self, Scope};
 use crate::swarm::{NetworkStatus, cache};
 
@@ -59,7 +60,7 @@ impl Runner {
         let facts = PeerFacts { their_challenge: messenger, our_challenge: keeper, ..facts };
         self.tell_keeper(ToKeeper::Up(facts, SessionNumber(0)));
         let mode = if role == Role::Full { libp2p::kad::Mode::Server } else { libp2p::kad::Mode::Client };
-        self.swarm.behaviour_mut().kad.set_mode(Some(mode));
+        self.swarm.behaviour_mut().routing.kad.set_mode(Some(mode));
         self.topics.announce_soon();
         if changed {
             self.greet_again();
@@ -82,7 +83,9 @@ impl Runner {
             .links
             .iter()
             .filter(|(_, link)| full(link))
-            .filter_map(|(peer, _)| self.peers.peer(peer)?.addresses.first().map(Multiaddr::to_string))
+            .filter_map(|(peer, _)| {
+                self.peers.peer(peer)?.addresses.proven().next().map(Multiaddr::to_string)
+            })
             .take(OTHERS_MAX)
             .collect();
         let reachable = (own, others);
@@ -105,7 +108,7 @@ impl Runner {
             link.hello = Some(Box::new(hello.clone()));
             let addresses = translate::addresses_in(&hello.addresses, peer, scope);
             self.peers.on_announced(peer, hello.role, hello.keeps, clock::now(), now);
-            self.peers.learn(peer, addresses, now);
+            self.peers.on_own_word(peer, addresses, now);
             let seen = keeper::io::Input::NeighbourSeen { peer, role: hello.role, keeps: hello.keeps };
             self.tell_keeper(ToKeeper::Input(seen));
         } else if let Frame::Peers(hints) = frame {
@@ -113,8 +116,9 @@ impl Runner {
             if link.asked_them.take().is_none() {
                 return self.on_fault(peer, PeerFault::Unexpected);
             }
-            for PeerHint { peer, addresses } in hints {
-                self.peers.learn(peer, translate::addresses_in(&addresses, peer, scope), now);
+            for PeerHint { peer: other, addresses } in hints {
+                let addresses = translate::addresses_in(&addresses, other, scope);
+                self.peers.learn(other, addresses, Standing::Told, Some(peer), now);
             }
         } else if frame == Frame::AskPeers {
             if link.asked_us.is_some_and(|at| now.duration_since(at) < ASK_PAUSE / 2) {
@@ -127,14 +131,15 @@ impl Runner {
         }
     }
 
-    /// Peers for somebody: those that are up, in random order, by addresses that mean something there.
+    /// Peers for somebody: those that are up, in random order, by proven addresses that mean something
+    /// there.
     fn peers_for(&mut self, asker: PeerId, scope: Scope) -> Vec<PeerHint> {
         let mut up = self.up();
         up.retain(|peer| *peer != asker);
         up.shuffle(&mut self.rng);
         up.into_iter()
             .filter_map(|peer| {
-                let addresses = translate::addresses_out(&self.peers.peer(&peer)?.addresses, scope);
+                let addresses = translate::addresses_out(self.peers.peer(&peer)?.addresses.proven(), scope);
                 (!addresses.is_empty()).then_some(PeerHint { peer, addresses })
             })
             .take(PEERS_PER_FRAME_MAX)
@@ -165,16 +170,21 @@ impl Runner {
         tracing::debug!(%address, "listening");
         let index = self.config.listeners.iter().position(|id| *id == listener).unwrap_or(usize::MAX);
         self.reach.on_listening(index, address);
+        self.swarm.behaviour_mut().routing.dialable = self.reach.dialable();
         // A ticket may be asked for as soon as the node answers.
         self.tell_reachable();
+    }
+
+    pub(super) fn on_not_listening(&mut self, addresses: &[Multiaddr]) {
+        addresses.iter().for_each(|address| self.reach.on_not_listening(address));
+        self.swarm.behaviour_mut().routing.dialable = self.reach.dialable();
     }
 
     pub(super) fn on_identify_event(&mut self, event: &identify::Event) {
         if let identify::Event::Received { connection_id, info, .. } = event
             && let Some(connection) = self.connections.get(connection_id)
-            && translate::scope(&connection.remote) == Some(Scope::Global)
         {
-            self.reach.on_observed(&info.observed_addr);
+            self.reach.on_observed(&info.observed_addr, &connection.remote);
         }
     }
 
@@ -185,7 +195,7 @@ impl Runner {
             let Some(peer) = translate::peer_in(&peer) else { continue };
             let (address, _) = translate::split_peer(address);
             if translate::is_transport(&address) && translate::scope(&address).is_some() {
-                self.peers.learn(peer, vec![address], now);
+                self.peers.learn(peer, vec![address], Standing::Told, None, now);
             }
         }
     }
@@ -208,6 +218,7 @@ impl Runner {
             role: self.reach.role(Instant::now()),
             connected: self.up().len(),
             known: self.peers.known(),
+            queued_bytes: self.queued.bytes(),
             custodians_known: candidates.iter().filter(|c| self.may_keep(c)).count(),
             reach: self.reach.known(),
         }
