@@ -248,7 +248,7 @@ shapes! {
         expires: Timestamp,
         /// Uses left.
         uses: u32,
-}
+    }
 
     /// `contact.add`.
     #[serde(deny_unknown_fields)]

@@ -71,7 +71,8 @@ pub(crate) enum Attempt {
     Idle,
     /// The contact is being dialed; by then the mailbox is used.
     Dialing(Time),
-    /// Sent directly; without a receipt by then the mailbox is used too.
+    /// Sent directly, or waits for room on the direct stream; without a receipt by then the mailbox is
+    /// used too.
     AwaitingReceipt(Time),
     /// Too many others look for custodians just now ([`ROUNDS_MAX`]).
     Waiting,

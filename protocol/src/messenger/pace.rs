@@ -5,32 +5,40 @@
 
 use super::allowance::Allowance;
 use super::timers::{Timer, Timers};
-use crate::limits::{NEW_CUSTODIAN_RATE, REGIONS_PAUSE_MS, REGIONS_RATE};
+use crate::limits::{NEW_CUSTODIAN_RATE, REGIONS_PAUSE_MS, REGIONS_RATE, Rate};
 use crate::time::Time;
 
 /// What is due already, and what may be done.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    regions: Allowance,
-    regions_at: Time,
-    custodians: Allowance,
-    custodians_at: Time,
+    regions: Turn,
+    custodians: Turn,
+}
+
+/// One thing that is done for all who prompt it until its time.
+#[derive(Debug, Default)]
+struct Turn {
+    allowance: Allowance,
+    at: Time,
+}
+
+impl Turn {
+    fn prompt(&mut self, now: Time, pause_ms: u64, rate: Rate, timer: Timer, timers: &mut Timers) {
+        if self.at <= now {
+            self.at = self.allowance.reserve(now, rate).max(now.plus(pause_ms));
+            timers.set(self.at, timer);
+        }
+    }
 }
 
 impl Pace {
     /// Peers came or went: regions are looked up after a pause.
     pub(crate) fn regions_changed(&mut self, now: Time, timers: &mut Timers) {
-        if self.regions_at <= now {
-            self.regions_at = self.regions.reserve(now, REGIONS_RATE).max(now.plus(REGIONS_PAUSE_MS));
-            timers.set(self.regions_at, Timer::Regions);
-        }
+        self.regions.prompt(now, REGIONS_PAUSE_MS, REGIONS_RATE, Timer::Regions, timers);
     }
 
     /// A custodian came: what nobody could keep so far has a chance.
     pub(crate) fn custodian_came(&mut self, now: Time, timers: &mut Timers) {
-        if self.custodians_at <= now {
-            self.custodians_at = self.custodians.reserve(now, NEW_CUSTODIAN_RATE).max(now.plus(1));
-            timers.set(self.custodians_at, Timer::NewCustodian);
-        }
+        self.custodians.prompt(now, 1, NEW_CUSTODIAN_RATE, Timer::NewCustodian, timers);
     }
 }

@@ -261,6 +261,7 @@ impl Messenger {
         };
         let expires = step.now.plus(LIFE_MS).seconds();
         let Ok(bytes) = seal_round(&mask, address, day, expires, &sealed.inner, step.rng) else {
+            self.receipt_later(step, account);
             return Ok(());
         };
         let (able, extra) = self.split_region(&account, first, region);

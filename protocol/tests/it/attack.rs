@@ -1,102 +1,39 @@
 //! Found by a hostile review: each test failed before its mending, and says what is promised.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use murmesh_protocol::blind::{AddressSigner, BlindedSigner, InviteSigner, request_address};
 use murmesh_protocol::control::{AddParams, MessageState, NoParams, Reply, Request};
-use murmesh_protocol::id::{AccountId, Address, EnvelopeId, InviteToken, PeerId, sha256};
+use murmesh_protocol::id::{Address, EnvelopeId, InviteToken, PeerId, sha256};
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::keys::{AccountKeys, Entropy};
-use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
-use murmesh_protocol::messenger::store::MemoryStore;
-use murmesh_protocol::messenger::{Config, Messenger};
-use murmesh_protocol::placement::Region;
-use murmesh_protocol::time::{DAY_MS, Day, HOUR_MS, SECOND_MS, Time};
+use murmesh_protocol::messenger::io::{Input, Output, RequestId};
+use murmesh_protocol::time::{DAY_MS, Day, HOUR_MS, SECOND_MS};
 use murmesh_protocol::wire::claim;
 use murmesh_protocol::wire::envelope::seal_round;
-use murmesh_protocol::wire::frame::{Admission, Claim, Frame, Refusal, Role, Subject};
+use murmesh_protocol::wire::frame::{Admission, Claim, Frame, Refusal, Subject};
 use murmesh_protocol::wire::record::{RecordHead, RecordIn, Slot, seal_record};
 use murmesh_protocol::wire::ticket::Ticket;
 use rand::SeedableRng;
 use rand::rngs::ChaCha20Rng;
 
+use crate::mallory::Mallory;
+use crate::victim::{CUSTODIAN, NOW, OWN, STRANGER, Victim, facts};
 use crate::world::World;
 
-const NOW: Time = Time(20_000 * DAY_MS + DAY_MS / 2);
-const OWN: PeerId = PeerId([1; 32]);
-const STRANGER: PeerId = PeerId([2; 32]);
-const CUSTODIAN: PeerId = PeerId([3; 32]);
-
-fn facts(peer: PeerId, keeps: bool) -> PeerFacts {
-    PeerFacts {
-        peer,
-        role: if keeps { Role::Full } else { Role::Light },
-        keeps,
-        their_challenge: [8; 32],
-        our_challenge: [9; 32],
-        prefix: None,
-    }
+fn have(
+    victim: &mut Victim,
+    peer: PeerId,
+    address: Address,
+    from: usize,
+    holder: Option<PeerId>,
+) -> Vec<Output> {
+    let ids = (from..from + 512).map(|i| EnvelopeId(sha256(&[&i.to_le_bytes()]))).collect();
+    victim.outputs(Input::Frame(peer, Frame::Have { address, ids, cursor: 0, more: false, holder }))
 }
 
-struct Victim {
-    messenger: Messenger,
-    store: MemoryStore,
-    rng: ChaCha20Rng,
-    now: Time,
-    account: AccountId,
-    /// Mailboxes as a custodian of their region sees them.
-    claimed: BTreeSet<Address>,
-}
-
-impl Victim {
-    fn new() -> Victim {
-        let (mut store, mut rng) = (MemoryStore::default(), ChaCha20Rng::seed_from_u64(1));
-        let made = store.transaction(|tx| Messenger::create("victim", NOW, tx, &mut rng)).unwrap();
-        let account: AccountId = made.account.parse().unwrap();
-        let config = Config { own_peer: OWN, rolled_back: false };
-        let messenger = store.transaction(|tx| Messenger::restore(config, NOW, tx, &mut rng)).unwrap();
-        let claimed = BTreeSet::new();
-        let mut victim = Victim { messenger, store, rng, now: NOW, account, claimed };
-        victim.input(Input::PeerUp(facts(CUSTODIAN, true)));
-        victim.input(Input::PeerUp(facts(STRANGER, false)));
-        for _ in 0..40 {
-            victim.now = victim.now.plus(10);
-            victim.input(Input::Deadline);
-        }
-        victim
-    }
-
-    /// One input; region questions are answered with the one custodian.
-    fn input(&mut self, input: Input) -> Vec<Output> {
-        let (mut inputs, mut all) = (vec![input], Vec::new());
-        while let Some(input) = inputs.pop() {
-            let Victim { messenger, rng, now, .. } = self;
-            self.store.transaction(|tx| messenger.handle(*now, input, tx, rng)).unwrap();
-            while let Some(output) = self.messenger.poll_output() {
-                match output {
-                    Output::FindCustodians(query, _) => inputs.push(Input::Custodians(
-                        query,
-                        Region { custodians: vec![CUSTODIAN], network_size: 2 },
-                    )),
-                    Output::Send(CUSTODIAN, Frame::Subscribe { claim, live, digest }) => {
-                        self.claimed.insert(claim.address);
-                        all.push(Output::Send(CUSTODIAN, Frame::Subscribe { claim, live, digest }));
-                    }
-                    other => all.push(other),
-                }
-            }
-        }
-        all
-    }
-
-    fn have(&mut self, peer: PeerId, address: Address, from: usize, holder: Option<PeerId>) -> Vec<Output> {
-        let ids = (from..from + 512).map(|i| EnvelopeId(sha256(&[&i.to_le_bytes()]))).collect();
-        self.input(Input::Frame(peer, Frame::Have { address, ids, cursor: 0, more: false, holder }))
-    }
-
-    fn request(&self) -> Address {
-        request_address(&self.account, self.account.day(self.now)).unwrap()
-    }
+fn request(victim: &Victim) -> Address {
+    request_address(&victim.account, victim.account.day(victim.now)).unwrap()
 }
 
 /// session.md: "holding someone's account key must not give their IP". A stranger that knows only the
@@ -104,8 +41,8 @@ impl Victim {
 #[test]
 fn a_stranger_cannot_find_out_which_peer_an_account_lives_at() {
     let mut victim = Victim::new();
-    let address = victim.request();
-    let outputs = victim.have(STRANGER, address, 0, None);
+    let address = request(&victim);
+    let outputs = have(&mut victim, STRANGER, address, 0, None);
     let answered = outputs.iter().any(|o| matches!(o, Output::Send(STRANGER, Frame::Get { .. })));
     assert!(!answered, "the owner signed a GET for a peer it never asked");
 }
@@ -114,12 +51,12 @@ fn a_stranger_cannot_find_out_which_peer_an_account_lives_at() {
 #[test]
 fn a_stranger_cannot_keep_mail_from_being_collected() {
     let mut victim = Victim::new();
-    let address = victim.request();
+    let address = request(&victim);
     let holder = |i: u8| Some(PeerId([100 + i; 32]));
     for i in 0..32 {
         // Three holders make it last 4.5 s, and each more 1.5 s: there is no bound on them.
         for h in 0..3 {
-            victim.have(STRANGER, address, i * 512, holder(h));
+            have(&mut victim, STRANGER, address, i * 512, holder(h));
         }
     }
     victim.now = victim.now.plus(1_600);
@@ -129,7 +66,7 @@ fn a_stranger_cannot_keep_mail_from_being_collected() {
             break;
         }
     }
-    let outputs = victim.have(CUSTODIAN, address, 1_000_000, None);
+    let outputs = have(&mut victim, CUSTODIAN, address, 1_000_000, None);
     let fetched = outputs.iter().any(|o| matches!(o, Output::Send(CUSTODIAN, Frame::Get { .. })));
     assert!(fetched, "a member of the region lists mail and it is not fetched");
 }
@@ -206,7 +143,7 @@ fn a_custodian_is_not_at_fault_for_what_it_cannot_see() {
     let head = RecordHead { slot: Slot::Invite, day: Day(0), seq: NOW.0, expires: NOW.plus(DAY_MS) };
     let record = seal_record(&signer, &head, &token.0, b"junk", &mut victim.rng).unwrap();
     let frame = Frame::Records { address: signer.address(), records: vec![record] };
-    let outputs = victim.input(Input::Frame(CUSTODIAN, frame));
+    let outputs = victim.outputs(Input::Frame(CUSTODIAN, frame));
     assert!(!outputs.iter().any(|o| matches!(o, Output::Misbehaved(CUSTODIAN, _))), "{outputs:?}");
 }
 
@@ -214,10 +151,7 @@ fn a_custodian_is_not_at_fault_for_what_it_cannot_see() {
 /// for again because something else was opened.
 #[test]
 fn tried_junk_is_not_searched_for_again_with_every_message() {
-    let mut world = World::new(51, 2, 4);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
+    let mut world = World::connected(51, 4);
     world.stop(0);
     // One envelope that nobody can open, in p1's own mailbox: taken from its custodians by hand.
     world.junk(1);
@@ -289,7 +223,7 @@ fn a_custodian_that_takes_no_record_is_asked_ever_more_rarely() {
         let (mut puts, ends) = (BTreeMap::new(), victim.now.plus(2 * HOUR_MS));
         while let Some(deadline) = victim.messenger.poll_deadline().filter(|deadline| deadline.at < ends) {
             victim.now = victim.now.max(deadline.at);
-            let outputs = victim.input(Input::Deadline);
+            let outputs = victim.outputs(Input::Deadline);
             for output in outputs {
                 let Output::Send(CUSTODIAN, Frame::PutRecord { record }) = output else { continue };
                 let head = RecordIn::parse(&record).unwrap().verify().unwrap();
@@ -305,4 +239,26 @@ fn a_custodian_that_takes_no_record_is_asked_ever_more_rarely() {
         let bound = if refuses { 4 } else { 14 };
         assert!((1..=bound).contains(&most), "{most} times in two hours; refuses: {refuses}");
     }
+}
+
+/// session.md: each message carries what its sender knows of both manifests, "so custodians that show
+/// different people different manifests are noticed at the next message": in the node's health.
+#[test]
+fn a_contact_that_knows_another_manifest_shows_in_the_status() {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let ticket = victim.invite();
+    let mut session = mallory.begin(&victim, &ticket);
+    let health = |victim: &mut Victim| match victim.ask(Request::Status(NoParams {})) {
+        Reply::Status(status) => (status.health.ok, status.health.reasons),
+        other => panic!("{other:?}"),
+    };
+    mallory.say(&mut victim, &mut session, vec![]);
+    assert_eq!(health(&mut victim), (true, vec![]));
+    // A version of the victim's manifest that the victim never made.
+    mallory.yours = (u64::MAX, [1; 8]);
+    mallory.say(&mut victim, &mut session, vec![]);
+    assert_eq!(health(&mut victim), (false, vec!["account-keys-contradict".to_owned()]));
+    mallory.yours = (0, [0; 8]);
+    mallory.say(&mut victim, &mut session, vec![]);
+    assert_eq!(health(&mut victim), (true, vec![]), "its next message agrees");
 }

@@ -1,7 +1,8 @@
 //! What a client is promised about sending: once, in order, honest about gaps and ends.
 
 use murmesh_protocol::control::{
-    ErrorName, EventBody, MessageState, QueuedReason, ReadParams, Reply, Request, SendParams, WhyReply,
+    ErrorName, EventBody, MessageState, NoParams, QueuedReason, ReadParams, Reply, Request, SendParams,
+    WhyReply,
 };
 use murmesh_protocol::limits::GRACE_MS;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, SECOND_MS};
@@ -9,14 +10,6 @@ use murmesh_protocol::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use murmesh_protocol::wire::frame::Frame;
 
 use crate::world::{Faults, World};
-
-fn connected(seed: u64, custodians: usize) -> World {
-    let mut world = World::new(seed, 2, custodians);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
-    world
-}
 
 fn why(world: &mut World, node: usize, id: &str) -> WhyReply {
     let params = murmesh_protocol::control::MessageParams { id: id.to_owned() };
@@ -28,7 +21,7 @@ fn why(world: &mut World, node: usize, id: &str) -> WhyReply {
 
 #[test]
 fn the_same_client_id_never_sends_twice() {
-    let mut world = connected(31, 4);
+    let mut world = World::connected(31, 4);
     let send = |text: &str| World::send_request("p1", text, Some("once".to_owned()));
     let Ok(Reply::Send(first)) = world.call(0, send("hello")) else { panic!() };
     world.run(2 * SECOND_MS);
@@ -46,7 +39,7 @@ fn the_same_client_id_never_sends_twice() {
 
 #[test]
 fn bad_requests_are_named_and_change_nothing() {
-    let mut world = connected(32, 4);
+    let mut world = World::connected(32, 4);
     let mut error = |to: &str, text: &str, expire_ms| {
         let params = SendParams { to: to.to_owned(), text: text.to_owned(), client_id: None, expire_ms };
         world.call(0, Request::Send(params)).map_err(|error| error.name)
@@ -67,7 +60,7 @@ fn bad_requests_are_named_and_change_nothing() {
 
 #[test]
 fn a_message_expires_and_says_so() {
-    let mut world = connected(33, 0);
+    let mut world = World::connected(33, 0);
     world.stop(1);
     let params = SendParams {
         to: "p1".to_owned(),
@@ -90,7 +83,7 @@ fn a_message_expires_and_says_so() {
 
 #[test]
 fn a_gap_is_shown_and_closes() {
-    let mut world = connected(34, 5);
+    let mut world = World::connected(34, 5);
     // The first message finds nobody who keeps it: it stays with its sender.
     world.stop(1);
     (2..7).for_each(|custodian| world.stop(custodian));
@@ -121,7 +114,7 @@ fn a_gap_is_shown_and_closes() {
 
 #[test]
 fn held_mail_is_deposited_again_after_days() {
-    let mut world = connected(35, 6);
+    let mut world = World::connected(35, 6);
     world.stop(1);
     let sent = world.say(0, "p1", "patience");
     assert!(world.wait_state(0, &sent.id, MessageState::Held, 5 * SECOND_MS));
@@ -142,7 +135,7 @@ fn held_mail_is_deposited_again_after_days() {
 
 #[test]
 fn after_a_rollback_of_the_database_sessions_begin_anew_and_nothing_is_lost() {
-    let mut world = connected(36, 5);
+    let mut world = World::connected(36, 5);
     let sent = world.say(0, "p1", "before");
     assert!(world.wait_state(0, &sent.id, MessageState::Delivered, 2 * SECOND_MS));
     let copy = world.nodes[0].private.clone();
@@ -166,7 +159,7 @@ fn after_a_rollback_of_the_database_sessions_begin_anew_and_nothing_is_lost() {
 
 #[test]
 fn a_recipient_that_lost_its_sessions_gets_what_is_in_flight_by_re_sealing() {
-    let mut world = connected(37, 5);
+    let mut world = World::connected(37, 5);
     world.stop(1);
     let sent: Vec<_> = (0..20).map(|i| world.say(0, "p1", &format!("in flight {i}"))).collect();
     assert!(world.wait_state(0, &sent[19].id, MessageState::Held, 20 * SECOND_MS));
@@ -181,7 +174,7 @@ fn a_recipient_that_lost_its_sessions_gets_what_is_in_flight_by_re_sealing() {
 
 #[test]
 fn unread_and_since_and_limit_choose_what_read_shows() {
-    let mut world = connected(38, 4);
+    let mut world = World::connected(38, 4);
     for i in 0..5 {
         world.say(0, "p1", &format!("m{i}"));
         world.run(SECOND_MS);
@@ -201,7 +194,7 @@ fn unread_and_since_and_limit_choose_what_read_shows() {
 
 #[test]
 fn a_thousand_messages_arrive_in_order_over_a_stream_that_breaks() {
-    let mut world = connected(39, 4);
+    let mut world = World::connected(39, 4);
     for i in 0..1_000 {
         world.ask(0, World::send_request("p1", &format!("{i:04}"), None));
         if i % 250 == 249 {
@@ -222,7 +215,7 @@ fn a_thousand_messages_arrive_in_order_over_a_stream_that_breaks() {
 /// was then days away, and nothing was sent or collected until they came.
 #[test]
 fn a_clock_that_is_set_back_stops_nothing() {
-    let mut world = connected(40, 5);
+    let mut world = World::connected(40, 5);
     let days = i64::try_from(20 * HOUR_MS).unwrap();
     world.set_clock(0, days);
     world.say(0, "p1", "from the future");
@@ -242,7 +235,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
 /// A custodian that says it is the contact's device is not believed: what is sent goes to the mailbox.
 #[test]
 fn a_proof_that_fits_no_session_opens_no_direct_stream() {
-    let mut world = connected(41, 4);
+    let mut world = World::connected(41, 4);
     world.stop(1);
     for custodian in 2..6 {
         let peer = world.nodes[custodian].peer;
@@ -257,7 +250,7 @@ fn a_proof_that_fits_no_session_opens_no_direct_stream() {
 /// Item 23 of session.md's list: sealed for sessions that are gone, sealed again for the new one.
 #[test]
 fn mail_in_flight_to_who_lost_every_session_is_sealed_again() {
-    let mut world = connected(42, 5);
+    let mut world = World::connected(42, 5);
     world.stop(1);
     let sent: Vec<_> = (0..20).map(|i| world.say(0, "p1", &format!("in flight {i}"))).collect();
     assert!(world.wait_state(0, &sent[19].id, MessageState::Held, 20 * SECOND_MS));
@@ -275,7 +268,7 @@ fn mail_in_flight_to_who_lost_every_session_is_sealed_again() {
 /// session, so with new tags, under the same ids. Nobody is told of a message a second time.
 #[test]
 fn what_was_shown_and_is_sealed_again_is_shown_once() {
-    let mut world = connected(43, 5);
+    let mut world = World::connected(43, 5);
     world.stop(1);
     let sent: Vec<_> = (0..20).map(|i| world.say(0, "p1", &format!("once {i}"))).collect();
     assert!(world.wait_state(0, &sent[19].id, MessageState::Held, 20 * SECOND_MS));
@@ -301,7 +294,7 @@ fn what_was_shown_and_is_sealed_again_is_shown_once() {
 /// session again, and the next message is beyond the window of the session as it was before.
 #[test]
 fn a_session_is_on_disk_as_far_as_it_has_opened() {
-    let mut world = connected(44, 5);
+    let mut world = World::connected(44, 5);
     world.stop(1);
     let sent: Vec<_> = (0..100).map(|i| world.say(0, "p1", &format!("{i:03}"))).collect();
     assert!(world.wait_state(0, &sent[99].id, MessageState::Held, 60 * SECOND_MS));
@@ -323,7 +316,7 @@ fn a_session_is_on_disk_as_far_as_it_has_opened() {
 /// "Every attempt, hop and custodian", and how it ended.
 #[test]
 fn a_story_tells_every_attempt_and_its_end() {
-    let mut world = connected(48, 4);
+    let mut world = World::connected(48, 4);
     let whats = |world: &mut World, id: &str| -> Vec<String> {
         why(world, 0, id).steps.into_iter().map(|step| format!("{} {}", step.what, step.result)).collect()
     };
@@ -351,7 +344,7 @@ fn a_story_tells_every_attempt_and_its_end() {
 /// A clock that was three days ahead for a while: what was laid out by it is made anew.
 #[test]
 fn a_clock_that_was_ahead_leaves_no_prekeys_that_nobody_may_use() {
-    let mut world = connected(49, 4);
+    let mut world = World::connected(49, 4);
     world.set_clock(1, i64::try_from(3 * DAY_MS).unwrap());
     world.run(3 * HOUR_MS);
     world.set_clock(1, 0);
@@ -367,7 +360,7 @@ fn a_clock_that_was_ahead_leaves_no_prekeys_that_nobody_may_use() {
 /// older than what custodians refused then.
 #[test]
 fn a_clock_that_was_far_ahead_spoils_no_later_day() {
-    let mut world = connected(50, 2);
+    let mut world = World::connected(50, 2);
     world.set_clock(1, i64::try_from(20 * DAY_MS).unwrap());
     world.run(2 * HOUR_MS);
     world.set_clock(1, 0);
@@ -382,4 +375,20 @@ fn a_clock_that_was_far_ahead_spoils_no_later_day() {
     let held = world.wait_state(0, &sent.id, MessageState::Held, 120 * SECOND_MS);
     let story = why(&mut world, 0, &sent.id);
     assert!(held, "{story:#?}");
+}
+
+#[test]
+fn the_status_tells_when_mail_was_last_listed_by_somebody_else() {
+    let collected = |world: &mut World| match world.call(0, Request::Status(NoParams {})) {
+        Ok(Reply::Status(status)) => status.collected_at,
+        other => panic!("{other:?}"),
+    };
+    let mut alone = World::new(54, 1, 0);
+    alone.run(2 * SECOND_MS);
+    assert_eq!(collected(&mut alone), None, "its own Keeper is not somebody else");
+    let mut world = World::new(55, 1, 3);
+    world.run(2 * SECOND_MS);
+    let first = collected(&mut world).unwrap();
+    world.run(HOUR_MS);
+    assert!(collected(&mut world).unwrap() > first, "each poll is one");
 }

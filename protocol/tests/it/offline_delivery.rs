@@ -7,10 +7,7 @@ use crate::world::World;
 
 #[test]
 fn held_mail_arrives_after_the_sender_and_two_custodians_are_gone() {
-    let mut world = World::new(11, 2, 5);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
+    let mut world = World::connected(11, 5);
     world.stop(1);
     world.run(SECOND_MS);
     let sent = world.say(0, "p1", "are you there?");
@@ -39,10 +36,7 @@ fn held_mail_arrives_after_the_sender_and_two_custodians_are_gone() {
 
 #[test]
 fn with_nobody_else_a_message_waits_here_and_goes_when_the_contact_is_seen() {
-    let mut world = World::new(12, 2, 0);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
+    let mut world = World::connected(12, 0);
     world.stop(1);
     world.run(SECOND_MS);
     let sent = world.say(0, "p1", "later");
@@ -56,10 +50,7 @@ fn with_nobody_else_a_message_waits_here_and_goes_when_the_contact_is_seen() {
 
 #[test]
 fn mail_is_collected_after_days_away() {
-    let mut world = World::new(13, 2, 6);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
+    let mut world = World::connected(13, 6);
     world.stop(1);
     for day in 0..5 {
         let sent = world.say(0, "p1", &format!("day {day}"));

@@ -11,10 +11,7 @@ use crate::world::World;
 
 /// p0 and p1 know each other, p1 and all custodians are gone, and p0 has written.
 fn stranded(seed: u64, texts: usize) -> World {
-    let mut world = World::new(seed, 2, 4);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
+    let mut world = World::connected(seed, 4);
     (1..6).for_each(|i| world.stop(i));
     for i in 0..texts {
         world.say(0, "p1", &format!("text {i}"));
@@ -75,10 +72,7 @@ fn retries_for_a_new_custodian_do_not_come_all_at_once() {
 /// no way yet, finds another too.
 #[test]
 fn what_waited_for_room_on_a_stream_that_breaks_goes_by_mailbox() {
-    let mut world = World::new(74, 2, 4);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
+    let mut world = World::connected(74, 4);
     let ids: Vec<u64> =
         (0..200).map(|i| world.ask(0, World::send_request("p1", &format!("text {i}"), None))).collect();
     world.stop(1);
@@ -183,10 +177,7 @@ fn a_contact_that_poses_as_another_does_not_take_its_direct_way() {
 
 #[test]
 fn a_large_outbox_does_not_ask_for_all_its_custodians_at_once() {
-    let mut world = World::new(77, 2, 4);
-    world.run(SECOND_MS);
-    world.introduce(0, 1);
-    world.run(2 * SECOND_MS);
+    let mut world = World::connected(77, 4);
     world.stop(1);
     world.run(SECOND_MS);
     let before = world.nodes[0].lookups;
@@ -210,10 +201,7 @@ fn a_large_outbox_does_not_ask_for_all_its_custodians_at_once() {
 #[test]
 fn a_long_burst_to_a_contact_who_is_online_is_delivered() {
     for (seed, loss) in [(90, 1), (91, 20), (92, 100)] {
-        let mut world = World::new(seed, 2, 5);
-        world.run(SECOND_MS);
-        world.introduce(0, 1);
-        world.run(2 * SECOND_MS);
+        let mut world = World::connected(seed, 5);
         world.faults.loss = loss;
         for i in 0..1_000 {
             world.ask(0, World::send_request("p1", &format!("text {i:04}"), None));

@@ -11,6 +11,15 @@ use murmesh_protocol::time::SECOND_MS;
 use super::World;
 
 impl World {
+    /// p0 and p1, who know each other, and so many custodians.
+    pub(crate) fn connected(seed: u64, custodians: usize) -> World {
+        let mut world = World::new(seed, 2, custodians);
+        world.run(SECOND_MS);
+        world.introduce(0, 1);
+        world.run(2 * SECOND_MS);
+        world
+    }
+
     /// Asks a node something; the reply is in `replies` under the number given back.
     pub(crate) fn ask(&mut self, node: usize, request: Request) -> u64 {
         self.requests += 1;

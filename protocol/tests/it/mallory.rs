@@ -1,0 +1,170 @@
+//! A contact that says what it likes: the contents of sessions, written by hand (SPEC §8.5).
+
+use murmesh_protocol::blind::request_address;
+use murmesh_protocol::id::{InviteToken, MessageId, PeerId, sha256};
+use murmesh_protocol::keys::{AccountKeys, DeviceKeys, Entropy, MailboxKeys};
+use murmesh_protocol::messenger::io::{Input, Output};
+use murmesh_protocol::session::{LocalDevice, Session, initiate};
+use murmesh_protocol::time::{DAY_MS, Time};
+use murmesh_protocol::wire::bundle::BundleIn;
+use murmesh_protocol::wire::codec;
+use murmesh_protocol::wire::envelope::seal_round;
+use murmesh_protocol::wire::frame::Frame;
+use murmesh_protocol::wire::manifest::{Manifest, ManifestDevice, ManifestFields, ManifestIn, certificate};
+use murmesh_protocol::wire::record::{RecordIn, Slot};
+use murmesh_protocol::wire::ticket::Ticket;
+use rand::SeedableRng;
+use rand::rngs::ChaCha20Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::victim::{CUSTODIAN, NOW, Victim};
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Content {
+    V1(ContentV1),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ContentV1 {
+    knows_you: bool,
+    mine: (u64, [u8; 8]),
+    yours: (u64, [u8; 8]),
+    pub(crate) parts: Vec<Part>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Part {
+    Text { id: MessageId, run: u64, seq: u64, at: Time, expires: Time, text: String },
+    Receipt { run: u64, up_to: u64, beyond: Vec<(u64, u64)> },
+    Introduction(Introduction),
+    Whereabouts(Whereabouts),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Introduction {
+    manifest: Vec<u8>,
+    nickname: String,
+    generation: u32,
+    base_key: [u8; 32],
+    secret: [u8; 32],
+    whereabouts: Whereabouts,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Whereabouts {
+    peer: PeerId,
+    addresses: Vec<String>,
+    valid_until: Time,
+}
+
+#[derive(Serialize, Deserialize)]
+enum InviteContent {
+    Open { manifest: Vec<u8>, bundle: Vec<u8>, expires: Time },
+    Ended,
+}
+
+/// An account that keeps to the formats and to nothing else.
+pub(crate) struct Mallory {
+    pub(crate) account: AccountKeys,
+    pub(crate) mailbox: MailboxKeys,
+    pub(crate) device: DeviceKeys,
+    pub(crate) manifest: Manifest,
+    pub(crate) nickname: String,
+    /// What it says of its own manifest and of the victim's: version, first bytes of the hash.
+    pub(crate) mine: (u64, [u8; 8]),
+    pub(crate) yours: (u64, [u8; 8]),
+    pub(crate) rng: ChaCha20Rng,
+}
+
+impl Mallory {
+    pub(crate) fn new() -> Mallory {
+        let entropy = Entropy::from_bytes([66; 32]);
+        let account = AccountKeys::derive(&entropy);
+        let mut rng = ChaCha20Rng::seed_from_u64(66);
+        let device = DeviceKeys::generate(&mut rng);
+        let manifest = Mallory::manifest_of(&account, &device, 5, Vec::new());
+        let mailbox = MailboxKeys::derive(&entropy, 0);
+        Mallory {
+            account,
+            mailbox,
+            device,
+            manifest,
+            nickname: "mallory".to_owned(),
+            mine: (0, [0; 8]),
+            yours: (0, [0; 8]),
+            rng,
+        }
+    }
+
+    pub(crate) fn manifest_of(
+        account: &AccountKeys,
+        device: &DeviceKeys,
+        version: u64,
+        name: Vec<u8>,
+    ) -> Manifest {
+        let entry = ManifestDevice { id: device.id(), dh: device.dh_public(), name, added_at: NOW };
+        let fields = ManifestFields {
+            version,
+            previous_hash: [0; 32],
+            devices: vec![entry],
+            revoked: Vec::new(),
+            not_after: NOW.plus(90 * DAY_MS),
+        };
+        Manifest::sign(account, fields).unwrap()
+    }
+
+    /// A session with the bundle of an invite, as its record was put to the custodian.
+    pub(crate) fn begin(&mut self, victim: &Victim, ticket: &Ticket) -> Session {
+        let token: InviteToken = ticket.token.unwrap();
+        let record = victim.sent.iter().rev().find_map(|output| match output {
+            Output::Send(CUSTODIAN, Frame::PutRecord { record }) => {
+                let record = RecordIn::parse(record).unwrap().verify().unwrap();
+                (record.head().slot == Slot::Invite).then(|| record.open(&token.0).ok()).flatten()
+            }
+            _ => None,
+        });
+        let Ok(InviteContent::Open { manifest, bundle, .. }) = codec::decode(&record.unwrap()) else {
+            panic!("not open")
+        };
+        let manifest = ManifestIn::parse(&manifest).unwrap().verify(victim.account).unwrap();
+        let bundle = BundleIn::parse(&bundle).unwrap().verify(&manifest, victim.now).unwrap();
+        let local = LocalDevice {
+            device: &self.device,
+            account: self.account.id(),
+            certificate: certificate(&self.account, self.device.id(), &self.device.dh_public()),
+            manifest_version: self.manifest.version(),
+            manifest_hash: self.manifest.hash(),
+        };
+        initiate(victim.now, &local, victim.account, &bundle, Some(token), &mut self.rng).unwrap()
+    }
+
+    pub(crate) fn introduction(&self) -> Part {
+        let mailbox = self.mailbox.public();
+        Part::Introduction(Introduction {
+            manifest: self.manifest.as_bytes().to_vec(),
+            nickname: self.nickname.clone(),
+            generation: mailbox.generation,
+            base_key: mailbox.base_key,
+            secret: mailbox.secret,
+            whereabouts: Whereabouts { peer: PeerId([66; 32]), addresses: vec![], valid_until: NOW },
+        })
+    }
+
+    /// Says something in a first message, handed over by the custodian.
+    pub(crate) fn say(&mut self, victim: &mut Victim, session: &mut Session, parts: Vec<Part>) {
+        let mut all = vec![self.introduction()];
+        all.extend(parts);
+        let content = ContentV1 { knows_you: true, mine: self.mine, yours: self.yours, parts: all };
+        let inner = session.seal(&codec::encode(&Content::V1(content)), &mut self.rng).unwrap().inner;
+        let day = victim.account.day(victim.now);
+        let address = request_address(&victim.account, day).unwrap();
+        let expires = victim.now.plus(DAY_MS).seconds();
+        let envelope = seal_round(&victim.account.0, address, day, expires, &inner, &mut self.rng).unwrap();
+        victim.input(Input::Frame(CUSTODIAN, Frame::Push { envelope }));
+    }
+}
+
+pub(crate) fn text(seq: u64, at: Time) -> Part {
+    let id = MessageId(*sha256(&[&seq.to_le_bytes()]).first_chunk().unwrap());
+    Part::Text { id, run: 1, seq, at, expires: NOW.plus(DAY_MS), text: format!("{seq}") }
+}
