@@ -50,6 +50,7 @@ mod mailboxes;
 mod names;
 mod outbox;
 mod pace;
+mod pinning;
 mod publishing;
 mod reading;
 mod receipts;

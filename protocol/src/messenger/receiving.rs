@@ -128,10 +128,13 @@ impl Messenger {
         }) else {
             return Ok(Outcome::Refused);
         };
-        let certified = ManifestIn::parse(&told.manifest)
-            .and_then(|manifest| manifest.verify(account))
-            .is_ok_and(|m| m.certifies(introduction.device).is_some_and(|d| d.dh == introduction.device_dh));
-        if !certified {
+        let Ok(manifest) = ManifestIn::parse(&told.manifest).and_then(|manifest| manifest.verify(account))
+        else {
+            return Ok(Outcome::Refused);
+        };
+        let listed =
+            self.believed(&account, manifest)?.certifies(introduction.device).map(|device| device.dh);
+        if listed != Some(introduction.device_dh) {
             return Ok(Outcome::Refused);
         }
         match self.contacts.get(&account).map(|contact| contact.state) {
@@ -251,18 +254,16 @@ impl Messenger {
             names::unique(&wanted, &self.contacts, account)
         });
         let (Some(contact), Some(name)) = (self.contacts.get_mut(account), name) else { return Ok(()) };
-        if manifest.version() >= contact.manifest_mark.version {
-            contact.manifest_mark = super::account::mark(&manifest);
-            contact.manifest = told.manifest;
-        }
         contact.name = name;
-        contact.nickname = names::nickname(&told.nickname);
+        // What is no nickname does not undo the one that became the name.
+        contact.nickname = names::nickname(&told.nickname).or(contact.nickname.take());
         if contact.mailbox.as_ref().is_none_or(|known| known.generation <= told.mailbox.generation) {
             contact.mailbox = Some(told.mailbox);
         }
         let peer = told.whereabouts.peer;
         contact.whereabouts = Some(told.whereabouts);
         rows::save(step.store, contact)?;
+        self.pin(step, account, manifest)?;
         self.prove_directly(step, &peer);
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! Sealing content for a contact, and getting a session to seal with (SPEC §5.5, §8.4).
 
-use super::account;
 use super::content::{Content, ContentV1, Part};
 use super::io::{Output, PeerFault};
 use super::rows::{self, ContactRow, SealedRow};
@@ -169,11 +168,7 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         let Some(found) = self.direct.wanted.remove(&account) else { return Ok(()) };
         let (Some(manifest), Some(bundle)) = (found.manifest, found.bundle) else { return Ok(()) };
-        let (pinned, mark) = (self.contacts.get(&account).map(|c| c.manifest_mark), account::mark(&manifest));
-        // An older manifest, or another one of the same version: somebody equivocates.
-        if pinned.is_some_and(|p| mark.version < p.version || (mark.version == p.version && mark != p)) {
-            return Ok(());
-        }
+        let manifest = self.believed(&account, manifest)?;
         let Ok(bundle) = bundle.verify(&manifest, step.now) else { return Ok(()) };
         let seen = self.contacts.get(&account).map_or(0, |contact| contact.bundle_seq);
         if bundle.times().seq.saturating_add(BUNDLE_OLDER_MS) < seen {
@@ -193,6 +188,10 @@ impl Messenger {
         bundle: &Bundle,
         token: Option<crate::id::InviteToken>,
     ) -> Result<bool, StoreError> {
+        let believed = self.believed(account, manifest.clone())?;
+        if believed.certifies(bundle.device()).is_none_or(|device| device.dh != bundle.device_dh()) {
+            return Ok(false);
+        }
         let local = self.me.local_device();
         let Ok(session) = initiate(step.now, &local, *account, bundle, token, step.rng) else {
             return Ok(false);
@@ -202,11 +201,10 @@ impl Messenger {
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(false) };
         contact.preferred = Some(id);
         contact.sessions += 1;
-        contact.manifest = manifest.as_bytes().to_vec();
-        contact.manifest_mark = account::mark(manifest);
         contact.bundle_seq = contact.bundle_seq.max(bundle.times().seq);
         rows::save(step.store, contact)?;
         self.sessions.archive_others(step.store, account, &id, step.now)?;
+        self.pin(step, account, believed)?;
         Ok(true)
     }
 

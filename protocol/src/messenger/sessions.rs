@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::rows::{self, SessionRow};
 use super::store::MessengerStore;
-use crate::id::{AccountId, SessionId};
+use crate::id::{AccountId, DeviceId, SessionId};
 use crate::limits::{ARCHIVED_SESSIONS_MAX, OPENED_TAG_MS};
 use crate::session::Session;
 use crate::store::StoreError;
@@ -127,6 +127,24 @@ impl Sessions {
             self.remove(store, &id)?;
         }
         Ok(())
+    }
+
+    /// Deletes a contact's sessions with devices that it lists no more; says which they were.
+    pub(crate) fn drop_unlisted(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        account: &AccountId,
+        listed: impl Fn(&DeviceId) -> bool,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let unlisted: Vec<SessionId> = self
+            .of(account)
+            .filter(|(_, live)| !listed(&live.session.peer_device()))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &unlisted {
+            self.remove(store, id)?;
+        }
+        Ok(unlisted)
     }
 
     fn remove(&mut self, store: &mut dyn MessengerStore, id: &SessionId) -> Result<(), StoreError> {

@@ -60,7 +60,6 @@ fn a_custodian_cannot_make_the_kept_events_unreadable() {
 /// names: "a later one must not move a name to somebody else". A nickname that is none in between, and
 /// the contact has another name whenever it likes: what was "mallory" is "bank".
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_contact_does_not_choose_its_name_twice() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
     let ticket = victim.invite();
@@ -78,7 +77,6 @@ fn a_contact_does_not_choose_its_name_twice() {
 /// another one, and the victim has it pinned. The thief begins a session with version 5: it is let in, and
 /// everything is sent to it from then on.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_device_that_the_pinned_manifest_does_not_list_is_not_heard() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
     let ticket = victim.invite();
@@ -98,7 +96,6 @@ fn a_device_that_the_pinned_manifest_does_not_list_is_not_heard() {
 /// "Contacts pin (version, hash)." Another manifest of the same version is taken in its place, without a
 /// word: two that contradict one another are what equivocation looks like.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn another_manifest_of_the_pinned_version_is_not_taken_silently() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
     let ticket = victim.invite();
