@@ -94,6 +94,10 @@ impl Messenger {
         let Some(prekey) = rows::load::<PrekeyRow>(step.store, &header.hint)? else {
             return Ok(Outcome::Refused);
         };
+        // It has begun one that is gone: who has kept it hands it over again.
+        if !prekey.may_begin(&header.ephemeral) {
+            return Ok(Outcome::Refused);
+        }
         if !self.first_messages.allow(step.now, &header.hint) {
             return Ok(Outcome::Later);
         }
@@ -150,6 +154,7 @@ impl Messenger {
         }
         let live = Live { session, account, archived_at: None, first: Some((header.hint, header.ephemeral)) };
         let id = self.sessions.add(step.store, live)?;
+        remember_handshake(step, header)?;
         self.prefer(step, &account, id)?;
         let outcome = self.on_opened(step, id, &opened, kept_by)?;
         self.introduce(step, &account)?;
@@ -314,6 +319,13 @@ impl Messenger {
         }
         Ok(())
     }
+}
+
+/// A handshake begins one session: longer than the session, as long as the prekey that opens it.
+fn remember_handshake(step: &mut Step<'_>, header: &FirstHeader) -> Result<(), StoreError> {
+    let Some(mut prekey) = rows::load::<PrekeyRow>(step.store, &header.hint)? else { return Ok(()) };
+    prekey.begun.push(header.ephemeral);
+    rows::save(step.store, &prekey)
 }
 
 /// Marks a place as arrived; says how many right before it are missing. The oldest run goes at the bound.

@@ -112,7 +112,8 @@ impl Messenger {
     /// Starts asking for what a new session needs, if it is not being asked for already. A contact
     /// whose invite record has not come yet gets its session from there.
     pub(crate) fn want_session(&mut self, step: &Step<'_>, account: &AccountId) {
-        if self.adding.contains_key(account) || self.direct.wanted.contains_key(account) {
+        let awaits_invite = self.adding.get(account).is_some_and(|adding| !adding.begun);
+        if awaits_invite || self.direct.wanted.contains_key(account) {
             return;
         }
         self.direct.wanted.insert(*account, Found::default());

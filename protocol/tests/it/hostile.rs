@@ -93,6 +93,25 @@ fn a_device_that_the_pinned_manifest_does_not_list_is_not_heard() {
     assert_eq!((victim.read().len(), victim.contact().sessions), (1, 1), "the revoked device was heard");
 }
 
+/// Its sessions of before go with the pin, and who only has an older copy of the manifest is heard.
+#[test]
+fn sessions_follow_the_devices_of_the_pinned_manifest() {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let ticket = victim.invite();
+    let mut stolen = mallory.begin(&victim, &ticket);
+    mallory.say(&mut victim, &mut stolen, vec![text(1, NOW)]);
+    mallory.device = DeviceKeys::generate(&mut mallory.rng);
+    mallory.manifest = Mallory::manifest_of(&mallory.account, &mallory.device, 6, Vec::new());
+    let mut own = mallory.begin(&victim, &ticket);
+    mallory.say(&mut victim, &mut own, vec![text(2, NOW)]);
+    mallory.say(&mut victim, &mut stolen, vec![text(3, NOW)]);
+    assert_eq!(victim.read().len(), 2, "the session of the revoked device is gone");
+    mallory.manifest = Mallory::manifest_of(&mallory.account, &mallory.device, 5, Vec::new());
+    let mut own = mallory.begin(&victim, &ticket);
+    mallory.say(&mut victim, &mut own, vec![text(4, NOW)]);
+    assert_eq!((victim.read().len(), victim.contact().sessions), (3, 3));
+}
+
 /// "Contacts pin (version, hash)." Another manifest of the same version is taken in its place, without a
 /// word: two that contradict one another are what equivocation looks like.
 #[test]
