@@ -44,6 +44,7 @@ impl Messenger {
         let listed = |device: &DeviceId| manifest.certifies(*device).is_some();
         let dropped = self.sessions.drop_unlisted(step.store, account, listed)?;
         contact.preferred = contact.preferred.filter(|id| !dropped.contains(id));
+        contact.other = contact.other.filter(|id| !dropped.contains(id));
         rows::save(step.store, contact)?;
         if dropped.is_empty() { Ok(()) } else { self.forget_proofs(step, account) }
     }

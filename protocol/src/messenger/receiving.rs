@@ -128,7 +128,7 @@ impl Messenger {
         let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Refused) };
         let Some(told) = content.parts.iter().find_map(|part| match part {
             Part::Introduction(told) => Some(told),
-            Part::Text(_) | Part::Receipt(_) | Part::Whereabouts(_) => None,
+            Part::Text(_) | Part::Receipt(_) | Part::Whereabouts(_) | Part::AlsoHas(_) => None,
         }) else {
             return Ok(Outcome::Refused);
         };
@@ -152,27 +152,17 @@ impl Messenger {
                 self.add_contact(step, account, None, told.nickname.as_str(), None)?;
             }
         }
-        let live = Live { session, account, archived_at: None, first: Some((header.hint, header.ephemeral)) };
+        let first = Some((header.hint, header.ephemeral));
+        let live = Live { session, account, archived_at: None, first, filled: false };
         let id = self.sessions.add(step.store, live)?;
         remember_handshake(step, header)?;
-        self.prefer(step, &account, id)?;
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.sessions += 1;
+        }
+        self.on_begun_anew(step, &account, id)?;
         let outcome = self.on_opened(step, id, &opened, kept_by)?;
         self.introduce(step, &account)?;
         Ok(outcome)
-    }
-
-    /// Which session to send on when a new one came in: it replaces the old one, but when both sides
-    /// began at once both keep the one with the smaller id.
-    fn prefer(&mut self, step: &mut Step<'_>, account: &AccountId, new: SessionId) -> Result<(), StoreError> {
-        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
-        let own_initial = contact
-            .preferred
-            .filter(|id| self.sessions.get(id).is_some_and(|live| live.session.is_initial()));
-        let keep = own_initial.map_or(new, |own| own.min(new));
-        contact.preferred = Some(keep);
-        contact.sessions += 1;
-        rows::save(step.store, contact)?;
-        self.sessions.archive_others(step.store, account, &keep, step.now)
     }
 
     /// A message was opened: write the session, remember the tag, take the parts.
@@ -183,7 +173,7 @@ impl Messenger {
         opened: &Opened,
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
-        self.sessions.save(step.store, &id)?;
+        self.sessions.save_opened(step.store, &id, step.now)?;
         let Some(account) = self.sessions.get(&id).map(|live| live.account) else {
             return Ok(Outcome::Unknown);
         };
@@ -192,6 +182,13 @@ impl Messenger {
         self.collecting.progress = true;
         // What a contact's own device sealed badly is its loss, not a reason to keep it.
         let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Opened) };
+        let also = content.parts.iter().find_map(|part| match part {
+            Part::AlsoHas(also) => Some(*also),
+            Part::Text(_) | Part::Receipt(_) | Part::Introduction(_) | Part::Whereabouts(_) => None,
+        });
+        if let Some(also) = also {
+            self.on_also_has(step, &account, id, also)?;
+        }
         self.on_content(step, &account, content, kept_by)?;
         Ok(Outcome::Opened)
     }
@@ -232,6 +229,7 @@ impl Messenger {
                         rows::save(step.store, contact)?;
                     }
                 }
+                Part::AlsoHas(_) => {}
             }
         }
         if content.knows_you {

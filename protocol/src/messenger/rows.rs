@@ -153,6 +153,8 @@ pub(crate) struct ContactRow {
     pub(crate) told: Option<(Vec<String>, Time)>,
     /// The session to send on.
     pub(crate) preferred: Option<SessionId>,
+    /// The one before it, which the contact may use still: it is told that we have it (SPEC §5.5).
+    pub(crate) other: Option<SessionId>,
     pub(crate) sessions: u32,
     /// Number of our last message to them.
     pub(crate) sent: u64,
@@ -201,10 +203,12 @@ impl Record for ContactRow {
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
     pub(crate) account: AccountId,
-    /// Superseded at; kept 31 d to open what is still on its way.
+    /// Superseded, or last opened something, then; kept 31 d to open what is still on its way.
     pub(crate) archived_at: Option<Time>,
     /// Hint and ephemeral of the first message it was accepted from.
     pub(crate) first: Option<([u8; 8], [u8; 32])>,
+    /// Left because it was full, not because the contact may have lost it: what it sealed is still sent.
+    pub(crate) filled: bool,
     pub(crate) session: Vec<u8>,
 }
 
