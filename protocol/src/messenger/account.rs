@@ -172,3 +172,29 @@ fn sign_manifest(
     };
     Manifest::sign(account, fields).expect("invariant: one device with fresh keys is a possible manifest")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messenger::store::MemoryStore;
+    use crate::testing::rng;
+
+    #[test]
+    fn a_manifest_that_an_older_copy_signs_is_another_version() {
+        let mut store = MemoryStore::default();
+        let made = Time(20_000 * DAY_MS);
+        store.transaction(|tx| Me::create("alice", made, tx, &mut rng(1))).unwrap();
+        let copy = store.clone();
+        let version_at = |mut store: MemoryStore, now| {
+            store.transaction(|tx| {
+                let mut me = Me::restore(tx).unwrap();
+                me.renew_manifest(now, tx).map(|renewed| (renewed, me.mark().version))
+            })
+        };
+        let half = made.plus(MANIFEST_MS / 2);
+        assert_eq!(version_at(store, half.minus(1)), Ok((false, made.0 / 1_000)));
+        let first = version_at(copy.clone(), half).unwrap();
+        let again = version_at(copy, half.plus(DAY_MS)).unwrap();
+        assert!(first.0 && again.0 && made.0 / 1_000 < first.1 && first.1 < again.1);
+    }
+}

@@ -22,7 +22,7 @@ pub(crate) fn connected(seed: u64, custodians: usize) -> World {
     world
 }
 
-fn sessions(world: &mut World, node: usize) -> u32 {
+pub(crate) fn sessions(world: &mut World, node: usize) -> u32 {
     match world.call(node, Request::Contacts(NoParams {})) {
         Ok(Reply::Contacts(list)) => list.contacts[0].sessions,
         other => panic!("{other:?}"),
@@ -30,7 +30,7 @@ fn sessions(world: &mut World, node: usize) -> u32 {
 }
 
 /// Up for a while, alone with the custodians.
-fn turn(world: &mut World, node: usize, ms: u64) {
+pub(crate) fn turn(world: &mut World, node: usize, ms: u64) {
     world.start(node);
     world.run(ms);
     world.stop(node);
@@ -239,6 +239,11 @@ fn a_rollback_while_a_contact_is_being_added_does_not_delete_it() {
         other => panic!("{other:?}"),
     };
     assert_eq!(contacts, 1, "the contact is gone, and what was written to it");
+    let again = world.say(1, &added.account, "and again");
+    assert!(world.wait_state(1, &again.id, MessageState::Held, 2 * MINUTE_MS));
+    turn(&mut world, 0, MINUTE_MS);
+    world.start(0);
+    assert_eq!(world.texts_from(0, "p1"), ["hello", "and again"]);
 }
 
 /// A ticket had ended, so the contact and its messages are deleted; a new ticket of the same account works.

@@ -11,6 +11,7 @@ use murmesh_protocol::keeper::store::KeeperStore;
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::keys::{AccountKeys, DeviceKeys, Entropy};
 use murmesh_protocol::messenger::Messenger;
+use murmesh_protocol::messenger::io::Input;
 use murmesh_protocol::messenger::store::Table;
 use murmesh_protocol::time::{MINUTE_MS, Time};
 use murmesh_protocol::wire::envelope::{Envelope, unmask};
@@ -19,7 +20,7 @@ use murmesh_protocol::wire::{claim, codec};
 
 use crate::honest::connected;
 use crate::mallory::{Content, Mallory, Part, text};
-use crate::victim::{CUSTODIAN, NOW, OWN, Victim, facts};
+use crate::victim::{CUSTODIAN, NOW, OWN, STRANGER, Victim, facts};
 
 /// A contact dates one message in the year 10000. The event is written to disk as JSON, and can never be
 /// read again: `listen --since` and every client that comes back get a damaged database, until 10,000
@@ -100,12 +101,17 @@ fn sessions_follow_the_devices_of_the_pinned_manifest() {
     let ticket = victim.invite();
     let mut stolen = mallory.begin(&victim, &ticket);
     mallory.say(&mut victim, &mut stolen, vec![text(1, NOW)]);
+    let proof = stolen.direct_proof(&STRANGER, &OWN, &[8; 32], &[9; 32]);
+    victim.input(Input::Frame(STRANGER, Frame::DirectProof { proof, want: false }));
+    assert!(victim.contact().online);
     mallory.device = DeviceKeys::generate(&mut mallory.rng);
     mallory.manifest = Mallory::manifest_of(&mallory.account, &mallory.device, 6, Vec::new());
     let mut own = mallory.begin(&victim, &ticket);
     mallory.say(&mut victim, &mut own, vec![text(2, NOW)]);
     mallory.say(&mut victim, &mut stolen, vec![text(3, NOW)]);
     assert_eq!(victim.read().len(), 2, "the session of the revoked device is gone");
+    victim.input(Input::Frame(STRANGER, Frame::DirectProof { proof, want: false }));
+    assert!(!victim.contact().online, "and what it had proved, and can prove");
     mallory.manifest = Mallory::manifest_of(&mallory.account, &mallory.device, 5, Vec::new());
     let mut own = mallory.begin(&victim, &ticket);
     mallory.say(&mut victim, &mut own, vec![text(4, NOW)]);
