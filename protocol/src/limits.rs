@@ -117,6 +117,12 @@ pub const WHEREABOUTS_MS: u64 = 10 * MINUTE_MS;
 pub const PROOFS_PER_PEER_MAX: u32 = 8;
 /// First messages handled for one prekey: 100, and 100 an hour; more wait in their mailbox.
 pub const FIRST_MESSAGES_RATE: Rate = Rate { burst: 100, refill_ms: HOUR_MS / 100 };
+/// How often a contact that begins a session makes what custodians hold for it be sealed and deposited again;
+/// one too often waits.
+pub const BEGUN_ANEW_RATE: Rate = Rate { burst: 4, refill_ms: HOUR_MS };
+/// Sessions begun with one prekey, remembered as long as it is; one more is refused. More than
+/// `FIRST_MESSAGES_RATE` allows on the day that a public one is the newest.
+pub const SESSIONS_PER_PREKEY_MAX: usize = 4_096;
 
 // Account (SPEC §8.5)
 

@@ -20,6 +20,7 @@ use self::direct::Direct;
 use self::io::{Deadline, Input, Output, PeerFacts, PeerFault, QueryId};
 use self::outbox::{Entry, Outbox};
 use self::pace::Pace;
+use self::preferring::BegunAnew;
 use self::publishing::Publishing;
 use self::receipts::Owed;
 use self::receiving::FirstMessages;
@@ -50,6 +51,8 @@ mod mailboxes;
 mod names;
 mod outbox;
 mod pace;
+mod pinning;
+mod preferring;
 mod publishing;
 mod reading;
 mod receipts;
@@ -102,6 +105,7 @@ pub struct Messenger {
     /// Contacts whose receipts this step has to see to at its end.
     unflushed: BTreeSet<AccountId>,
     first_messages: FirstMessages,
+    begun_anew: BegunAnew,
     /// Contacts whose last message told of a manifest, theirs or ours, that is not the one known here.
     contradicting: BTreeSet<AccountId>,
     /// Whereabouts records that were asked for: when, and at which address.
@@ -208,6 +212,7 @@ impl Messenger {
             owed: Owed::default(),
             unflushed: BTreeSet::new(),
             first_messages: FirstMessages::default(),
+            begun_anew: BegunAnew::default(),
             contradicting: BTreeSet::new(),
             whereabouts_asked: BTreeMap::new(),
             queries: BTreeMap::new(),

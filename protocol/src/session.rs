@@ -39,7 +39,7 @@ pub use parts::{FirstHeader, tag_of};
 pub use ratchet::WideTable;
 
 use chain::ReceiveChain;
-use limits::{BUNDLE_GRACE_MS, INITIAL_MESSAGES_MAX, NEXT_EPOCH_TAGS_AHEAD};
+use limits::{BUNDLE_GRACE_MS, EPOCH_MESSAGES_MAX, INITIAL_MESSAGES_MAX, NEXT_EPOCH_TAGS_AHEAD};
 use parts::{LATER_HEADER, LATER_OVERHEAD};
 use schedule::{NextKeys, Tag, TagSource};
 use skipped::Skipped;
@@ -194,11 +194,24 @@ impl Session {
         matches!(&self.turn, Turn::Ours(SendEpoch { opening: Opening::First(_), .. }))
     }
 
-    /// Whether an initial session must be given up for a new one before it sends more.
+    /// Whether the peer has answered what this side sent on it: it has the session, and uses it.
     #[must_use]
-    pub fn initial_exhausted(&self, now: Time) -> bool {
-        let Turn::Ours(SendEpoch { opening: Opening::First(_), n, .. }) = &self.turn else { return false };
-        *n >= INITIAL_MESSAGES_MAX || self.bundle_not_after.is_some_and(|end| now > end.plus(BUNDLE_GRACE_MS))
+    pub fn is_answered(&self) -> bool {
+        self.receiving.as_ref().is_some_and(|chain| chain.epoch >= 1)
+    }
+
+    /// Whether it can seal no more before the peer answers.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let limit = if self.is_initial() { INITIAL_MESSAGES_MAX } else { EPOCH_MESSAGES_MAX };
+        matches!(&self.turn, Turn::Ours(sending) if sending.n >= limit)
+    }
+
+    /// Whether it must be given up for a new one before it sends more.
+    #[must_use]
+    pub fn is_exhausted(&self, now: Time) -> bool {
+        let ended = self.bundle_not_after.is_some_and(|end| now > end.plus(BUNDLE_GRACE_MS));
+        self.is_full() || (self.is_initial() && ended)
     }
 
     /// The most bytes that [`Session::seal`] accepts at this moment.

@@ -123,7 +123,8 @@ impl Me {
         if self.manifest.fields().not_after.since(now) > MANIFEST_MS / 2 {
             return Ok(false);
         }
-        let version = self.manifest.version() + 1;
+        // By the clock, as the first: what an older copy of the database signs later is another version.
+        let version = (self.manifest.version() + 1).max(now.0 / 1_000);
         self.manifest = sign_manifest(&self.account, &self.device, version, self.manifest.hash(), now);
         self.row.manifest = self.manifest.as_bytes().to_vec();
         self.save(store)?;
@@ -170,4 +171,30 @@ fn sign_manifest(
         not_after: now.plus(MANIFEST_MS),
     };
     Manifest::sign(account, fields).expect("invariant: one device with fresh keys is a possible manifest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messenger::store::MemoryStore;
+    use crate::testing::rng;
+
+    #[test]
+    fn a_manifest_that_an_older_copy_signs_is_another_version() {
+        let mut store = MemoryStore::default();
+        let made = Time(20_000 * DAY_MS);
+        store.transaction(|tx| Me::create("alice", made, tx, &mut rng(1))).unwrap();
+        let copy = store.clone();
+        let version_at = |mut store: MemoryStore, now| {
+            store.transaction(|tx| {
+                let mut me = Me::restore(tx).unwrap();
+                me.renew_manifest(now, tx).map(|renewed| (renewed, me.mark().version))
+            })
+        };
+        let half = made.plus(MANIFEST_MS / 2);
+        assert_eq!(version_at(store, half.minus(1)), Ok((false, made.0 / 1_000)));
+        let first = version_at(copy.clone(), half).unwrap();
+        let again = version_at(copy, half.plus(DAY_MS)).unwrap();
+        assert!(first.0 && again.0 && made.0 / 1_000 < first.1 && first.1 < again.1);
+    }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Adding {
     pub(crate) reached: BTreeSet<PeerId>,
     attempts: u32,
     /// The record has come and the session begun.
-    begun: bool,
+    pub(crate) begun: bool,
 }
 
 /// What an invite record turned out to be.
@@ -202,7 +202,11 @@ impl Messenger {
         token: InviteToken,
         found: Found,
     ) -> Result<(), StoreError> {
-        let met = self.contacts.get(account).is_some_and(|contact| contact.preferred.is_some());
+        let contact = self.contacts.get(account);
+        let begun = contact.is_some_and(|contact| contact.preferred.is_some());
+        // After a rollback no session is used any more, but there was one.
+        let met = self.sessions.of(account).next().is_some()
+            || contact.is_some_and(|contact| contact.mailbox.is_some());
         match found {
             // They may have begun a session with us meanwhile: then the invite does not matter.
             Found::Ended if met => {
@@ -210,12 +214,14 @@ impl Messenger {
                     adding.begun = true;
                 }
                 self.answer_client(account);
-                Ok(())
+                // Without a session the public bundle begins one: they may know us.
+                self.introduce(step, account)
             }
             Found::Ended => self.give_up(step, account),
             Found::Open(keys) => {
                 let (manifest, bundle) = *keys;
-                if !met && !self.begin_session(step, account, &manifest, &bundle, Some(token))? {
+                let begun = begun || self.begin_session(step, account, &manifest, &bundle, Some(token))?;
+                if !begun && !met {
                     return Ok(());
                 }
                 if let Some(adding) = self.adding.get_mut(account) {

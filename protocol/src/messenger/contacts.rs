@@ -45,6 +45,7 @@ impl Messenger {
             whereabouts: None,
             told: None,
             preferred: None,
+            other: None,
             sessions: 0,
             sent: 0,
             received: Vec::new(),

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{MessageId, PeerId};
+use crate::id::{MessageId, PeerId, SessionId};
 use crate::keys::MailboxPublic;
 use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX, RECEIPT_RANGES_MAX, TEXT_BYTES_MAX};
 use crate::time::Time;
@@ -62,6 +62,8 @@ pub(crate) enum Part {
     Introduction(Introduction),
     /// Where my device is, on change.
     Whereabouts(Whereabouts),
+    /// Another session that the sender has with the recipient.
+    AlsoHas(SessionId),
 }
 
 /// A message of a person.
@@ -171,6 +173,7 @@ impl Part {
                 introduction.nickname.len() <= NAME_BYTES_MAX && introduction.whereabouts.within_limits()
             }
             Part::Whereabouts(whereabouts) => whereabouts.within_limits(),
+            Part::AlsoHas(_) => true,
         }
     }
 }

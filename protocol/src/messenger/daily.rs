@@ -51,7 +51,8 @@ impl Messenger {
         let oldest = step.now.minus(OPENED_TAG_MS).utc_day();
         step.store.prune(Table::Opened, &[], u64::from(oldest.0))?;
         step.store.prune(ClientIdRow::TABLE, &[], u64::from(oldest.0))?;
-        self.sessions.forget_old(step.store, step.now)
+        let doubtful = self.doubtful_sessions();
+        self.sessions.forget_old(step.store, step.now, &doubtful)
     }
 
     /// This node's addresses, or those of peers that a ticket can name, have changed.

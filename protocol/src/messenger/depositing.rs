@@ -10,7 +10,7 @@ use super::{Messenger, Query, Step};
 use crate::blind::{contact_address, request_address};
 use crate::control::{MessageState, QueuedReason};
 use crate::id::{AccountId, Address, EnvelopeId, MessageId, PeerId};
-use crate::limits::{INTRODUCTION_MS, REDEPOSIT_DAYS, RETRY_MS_MAX};
+use crate::limits::{INTRODUCTION_MS, REDEPOSIT_DAYS, REPLICAS_GOOD, RETRY_MS_MAX};
 use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Day, Time};
@@ -19,10 +19,13 @@ use crate::wire::frame::{Admission, CustodyReceipt, Frame, Refusal};
 
 impl Messenger {
     pub(crate) fn find_mailbox(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        if !self.ensure_sealed(step, id)? {
+            return Ok(());
+        }
         let Some(entry) = self.entry(&id) else { return Ok(()) };
         let due = if entry.is_text() { redeposit_at(&entry.row) } else { entry.next_try.unwrap_or(step.now) };
-        if entry.row.state == MessageState::Held && due > step.now {
-            // Enough copies are out; only the direct way was tried in between.
+        if is_kept(&entry.row) && due > step.now {
+            // Enough copies of this sealed form are out; only the direct way was tried in between.
             entry.attempt = Attempt::Idle;
             entry.next_try = Some(due);
             self.timers.set(due, Timer::Entry(id));
@@ -114,7 +117,7 @@ impl Messenger {
         let (able, extra) = self.split_region(&to, first, region);
         let envelope = EnvelopeId::of(&bytes);
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        let held = if entry.row.state == MessageState::Held { Vec::new() } else { entry.row.held_by.clone() };
+        let held = if is_kept(&entry.row) { Vec::new() } else { entry.row.held_by.clone() };
         let round = Round::new(step.now, &able, &held);
         entry.row.want = u32::try_from(round.standing().want).unwrap_or(u32::MAX);
         entry.row.attempts += 1;
@@ -150,6 +153,9 @@ impl Messenger {
     }
 
     fn finish_round(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
+        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
+        // The contact may have begun anew meanwhile: then it cannot open this one.
+        let current = entry.row.sealed.as_ref().is_some_and(|s| self.is_current(step, &entry.row.to, s));
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         let Attempt::Depositing(deposited) = core::mem::replace(&mut entry.attempt, Attempt::Idle) else {
             return Ok(());
@@ -158,7 +164,7 @@ impl Messenger {
         self.outbox.by_envelope.remove(&deposited.envelope);
         entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
         note(step.store, &mut entry.row, step.now, "round", None, story::round(standing))?;
-        if standing.is_good() || entry.row.state == MessageState::Held {
+        if (standing.is_good() || is_kept(&entry.row)) && current {
             let next = after_held(&mut entry.row, step.now);
             entry.next_try = Some(next);
             self.timers.set(next, Timer::Entry(id));
@@ -275,6 +281,12 @@ impl Messenger {
         }
         Ok(())
     }
+}
+
+/// Whether enough copies are out that the contact can open: not of an earlier sealed form.
+fn is_kept(row: &OutboxRow) -> bool {
+    let good = REPLICAS_GOOD.min(usize::try_from(row.want).unwrap_or(usize::MAX)).max(1);
+    row.state == MessageState::Held && row.held_by.len() >= good
 }
 
 /// When a held entry is deposited again: copies must outlive custodians that leave.

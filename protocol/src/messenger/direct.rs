@@ -182,6 +182,16 @@ impl Messenger {
         }
     }
 
+    /// A contact has fewer devices than before: whoever has proved to be one of them does so again.
+    pub(crate) fn forget_proofs(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        self.direct.proven.retain(|_, proven| proven != account);
+        self.lost_direct_way(step, account)
+    }
+
     pub(crate) fn on_direct_down(&mut self, step: &mut Step<'_>, peer: &PeerId) -> Result<(), StoreError> {
         self.direct.tried.remove(peer);
         self.direct.proofs.remove(peer);

@@ -86,6 +86,7 @@ impl Messenger {
             made_at: step.now,
             keep_until: not_after.plus(PREKEY_GRACE_MS),
             invite,
+            begun: Vec::new(),
         };
         rows::save(step.store, &row)?;
         Ok(bundle)

@@ -94,6 +94,10 @@ impl Messenger {
         let Some(prekey) = rows::load::<PrekeyRow>(step.store, &header.hint)? else {
             return Ok(Outcome::Refused);
         };
+        // It has begun one that is gone: who has kept it hands it over again.
+        if !prekey.may_begin(&header.ephemeral) {
+            return Ok(Outcome::Refused);
+        }
         if !self.first_messages.allow(step.now, &header.hint) {
             return Ok(Outcome::Later);
         }
@@ -124,14 +128,17 @@ impl Messenger {
         let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Refused) };
         let Some(told) = content.parts.iter().find_map(|part| match part {
             Part::Introduction(told) => Some(told),
-            Part::Text(_) | Part::Receipt(_) | Part::Whereabouts(_) => None,
+            Part::Text(_) | Part::Receipt(_) | Part::Whereabouts(_) | Part::AlsoHas(_) => None,
         }) else {
             return Ok(Outcome::Refused);
         };
-        let certified = ManifestIn::parse(&told.manifest)
-            .and_then(|manifest| manifest.verify(account))
-            .is_ok_and(|m| m.certifies(introduction.device).is_some_and(|d| d.dh == introduction.device_dh));
-        if !certified {
+        let Ok(manifest) = ManifestIn::parse(&told.manifest).and_then(|manifest| manifest.verify(account))
+        else {
+            return Ok(Outcome::Refused);
+        };
+        let listed =
+            self.believed(&account, manifest)?.certifies(introduction.device).map(|device| device.dh);
+        if listed != Some(introduction.device_dh) {
             return Ok(Outcome::Refused);
         }
         match self.contacts.get(&account).map(|contact| contact.state) {
@@ -145,26 +152,17 @@ impl Messenger {
                 self.add_contact(step, account, None, told.nickname.as_str(), None)?;
             }
         }
-        let live = Live { session, account, archived_at: None, first: Some((header.hint, header.ephemeral)) };
+        let first = Some((header.hint, header.ephemeral));
+        let live = Live { session, account, archived_at: None, first, filled: false };
         let id = self.sessions.add(step.store, live)?;
-        self.prefer(step, &account, id)?;
+        remember_handshake(step, header)?;
+        if let Some(contact) = self.contacts.get_mut(&account) {
+            contact.sessions += 1;
+        }
+        self.on_begun_anew(step, &account, id)?;
         let outcome = self.on_opened(step, id, &opened, kept_by)?;
         self.introduce(step, &account)?;
         Ok(outcome)
-    }
-
-    /// Which session to send on when a new one came in: it replaces the old one, but when both sides
-    /// began at once both keep the one with the smaller id.
-    fn prefer(&mut self, step: &mut Step<'_>, account: &AccountId, new: SessionId) -> Result<(), StoreError> {
-        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
-        let own_initial = contact
-            .preferred
-            .filter(|id| self.sessions.get(id).is_some_and(|live| live.session.is_initial()));
-        let keep = own_initial.map_or(new, |own| own.min(new));
-        contact.preferred = Some(keep);
-        contact.sessions += 1;
-        rows::save(step.store, contact)?;
-        self.sessions.archive_others(step.store, account, &keep, step.now)
     }
 
     /// A message was opened: write the session, remember the tag, take the parts.
@@ -175,7 +173,7 @@ impl Messenger {
         opened: &Opened,
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
-        self.sessions.save(step.store, &id)?;
+        self.sessions.save_opened(step.store, &id, step.now)?;
         let Some(account) = self.sessions.get(&id).map(|live| live.account) else {
             return Ok(Outcome::Unknown);
         };
@@ -184,6 +182,13 @@ impl Messenger {
         self.collecting.progress = true;
         // What a contact's own device sealed badly is its loss, not a reason to keep it.
         let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Opened) };
+        let also = content.parts.iter().find_map(|part| match part {
+            Part::AlsoHas(also) => Some(*also),
+            Part::Text(_) | Part::Receipt(_) | Part::Introduction(_) | Part::Whereabouts(_) => None,
+        });
+        if let Some(also) = also {
+            self.on_also_has(step, &account, id, also)?;
+        }
         self.on_content(step, &account, content, kept_by)?;
         Ok(Outcome::Opened)
     }
@@ -224,6 +229,7 @@ impl Messenger {
                         rows::save(step.store, contact)?;
                     }
                 }
+                Part::AlsoHas(_) => {}
             }
         }
         if content.knows_you {
@@ -251,18 +257,16 @@ impl Messenger {
             names::unique(&wanted, &self.contacts, account)
         });
         let (Some(contact), Some(name)) = (self.contacts.get_mut(account), name) else { return Ok(()) };
-        if manifest.version() >= contact.manifest_mark.version {
-            contact.manifest_mark = super::account::mark(&manifest);
-            contact.manifest = told.manifest;
-        }
         contact.name = name;
-        contact.nickname = names::nickname(&told.nickname);
+        // What is no nickname does not undo the one that became the name.
+        contact.nickname = names::nickname(&told.nickname).or(contact.nickname.take());
         if contact.mailbox.as_ref().is_none_or(|known| known.generation <= told.mailbox.generation) {
             contact.mailbox = Some(told.mailbox);
         }
         let peer = told.whereabouts.peer;
         contact.whereabouts = Some(told.whereabouts);
         rows::save(step.store, contact)?;
+        self.pin(step, account, manifest)?;
         self.prove_directly(step, &peer);
         Ok(())
     }
@@ -313,6 +317,13 @@ impl Messenger {
         }
         Ok(())
     }
+}
+
+/// A handshake begins one session: longer than the session, as long as the prekey that opens it.
+fn remember_handshake(step: &mut Step<'_>, header: &FirstHeader) -> Result<(), StoreError> {
+    let Some(mut prekey) = rows::load::<PrekeyRow>(step.store, &header.hint)? else { return Ok(()) };
+    prekey.begun.push(header.ephemeral);
+    rows::save(step.store, &prekey)
 }
 
 /// Marks a place as arrived; says how many right before it are missing. The oldest run goes at the bound.

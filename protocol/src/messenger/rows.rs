@@ -10,6 +10,7 @@ use super::content::{MailboxTold, ManifestMark, Place, Whereabouts};
 use super::store::{From, MessengerStore, Row, Stored, Table};
 use crate::control::{ContactState, Event, MessageState, Path, QueuedReason};
 use crate::id::{AccountId, InviteToken, MessageId, PeerId, SessionId};
+use crate::limits::SESSIONS_PER_PREKEY_MAX;
 use crate::store::StoreError;
 use crate::time::{Day, Time};
 use crate::wire::codec;
@@ -96,6 +97,15 @@ pub(crate) struct PrekeyRow {
     pub(crate) keep_until: Time,
     /// Made for an invite, not published in the account's public record.
     pub(crate) invite: bool,
+    /// Ephemeral keys of the handshakes that began a session with it: none of them begins another.
+    pub(crate) begun: Vec<[u8; 32]>,
+}
+
+impl PrekeyRow {
+    /// Whether a first message with this ephemeral key may begin a session.
+    pub(crate) fn may_begin(&self, ephemeral: &[u8; 32]) -> bool {
+        self.begun.len() < SESSIONS_PER_PREKEY_MAX && !self.begun.contains(ephemeral)
+    }
 }
 
 impl Record for PrekeyRow {
@@ -143,6 +153,8 @@ pub(crate) struct ContactRow {
     pub(crate) told: Option<(Vec<String>, Time)>,
     /// The session to send on.
     pub(crate) preferred: Option<SessionId>,
+    /// The one before it, which the contact may use still: it is told that we have it (SPEC §5.5).
+    pub(crate) other: Option<SessionId>,
     pub(crate) sessions: u32,
     /// Number of our last message to them.
     pub(crate) sent: u64,
@@ -191,10 +203,12 @@ impl Record for ContactRow {
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
     pub(crate) account: AccountId,
-    /// Superseded at; kept 31 d to open what is still on its way.
+    /// Superseded, or last opened something, then; kept 31 d to open what is still on its way.
     pub(crate) archived_at: Option<Time>,
     /// Hint and ephemeral of the first message it was accepted from.
     pub(crate) first: Option<([u8; 8], [u8; 32])>,
+    /// Left because it was full, not because the contact may have lost it: what it sealed is still sent.
+    pub(crate) filled: bool,
     pub(crate) session: Vec<u8>,
 }
 
@@ -386,5 +400,30 @@ impl Record for EventRow {
     }
     fn key(&self) -> Vec<u8> {
         self.cursor.to_le_bytes().to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::sha256;
+
+    #[test]
+    fn a_handshake_begins_one_session_and_a_prekey_so_many() {
+        let ephemeral = |i: usize| sha256(&[&i.to_le_bytes()]);
+        let mut prekey = PrekeyRow {
+            hint: [0; 8],
+            bundle_id: [0; 32],
+            bundle: Vec::new(),
+            pair: Vec::new(),
+            made_at: Time(0),
+            keep_until: Time(0),
+            invite: false,
+            begun: (0..SESSIONS_PER_PREKEY_MAX - 1).map(ephemeral).collect(),
+        };
+        assert!(!prekey.may_begin(&ephemeral(0)), "it has");
+        assert!(prekey.may_begin(&ephemeral(SESSIONS_PER_PREKEY_MAX)));
+        prekey.begun.push(ephemeral(SESSIONS_PER_PREKEY_MAX));
+        assert!(!prekey.may_begin(&ephemeral(SESSIONS_PER_PREKEY_MAX + 1)), "so many have");
     }
 }

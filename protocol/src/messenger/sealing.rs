@@ -1,6 +1,5 @@
 //! Sealing content for a contact, and getting a session to seal with (SPEC §5.5, §8.4).
 
-use super::account;
 use super::content::{Content, ContentV1, Part};
 use super::io::{Output, PeerFault};
 use super::rows::{self, ContactRow, SealedRow};
@@ -49,6 +48,7 @@ impl Messenger {
             return Ok(Sealing::Wait(QueuedReason::NotConnectedYet));
         };
         let own_peer = self.config.own_peer;
+        let also = self.also_has(account);
         let (Some(live), Some(contact)) = (self.sessions.get_mut(&id), self.contacts.get_mut(account)) else {
             return Ok(Sealing::Wait(QueuedReason::NotConnectedYet));
         };
@@ -67,6 +67,7 @@ impl Messenger {
             contact.told = Some((here.addresses, step.now));
             rows::save(step.store, contact)?;
         }
+        parts.extend(also.map(Part::AlsoHas));
         let content = ContentV1 {
             knows_you: contact.mailbox.is_some(),
             mine: self.me.mark(),
@@ -87,11 +88,13 @@ impl Messenger {
         }
     }
 
-    /// Whether a sealed form can still be sent: of the preferred session, and not too old.
+    /// Whether a sealed form can still be sent: of the preferred session or one that was filled before it, and
+    /// not too old.
     pub(crate) fn is_current(&self, step: &Step<'_>, account: &AccountId, sealed: &SealedRow) -> bool {
+        let Some(live) = self.sessions.get(&sealed.session) else { return false };
         let preferred = self.contacts.get(account).and_then(|contact| contact.preferred);
-        let initial = self.sessions.get(&sealed.session).is_some_and(|live| live.session.is_initial());
-        preferred == Some(sealed.session) && sealed.first == initial && step.now.since(sealed.at) < RESEAL_MS
+        let in_use = preferred == Some(sealed.session) && sealed.first == live.session.is_initial();
+        (in_use || live.filled) && step.now.since(sealed.at) < RESEAL_MS
     }
 
     fn usable_session(
@@ -102,7 +105,7 @@ impl Messenger {
         let Some(contact) = self.contacts.get(account) else { return Ok(None) };
         let live = contact.preferred.and_then(|id| self.sessions.get(&id));
         match live {
-            Some(live) if !live.session.initial_exhausted(step.now) => Ok(contact.preferred),
+            Some(live) if !live.session.is_exhausted(step.now) => Ok(contact.preferred),
             Some(_) | None => {
                 self.want_session(step, account);
                 Ok(None)
@@ -113,7 +116,8 @@ impl Messenger {
     /// Starts asking for what a new session needs, if it is not being asked for already. A contact
     /// whose invite record has not come yet gets its session from there.
     pub(crate) fn want_session(&mut self, step: &Step<'_>, account: &AccountId) {
-        if self.adding.contains_key(account) || self.direct.wanted.contains_key(account) {
+        let awaits_invite = self.adding.get(account).is_some_and(|adding| !adding.begun);
+        if awaits_invite || self.direct.wanted.contains_key(account) {
             return;
         }
         self.direct.wanted.insert(*account, Found::default());
@@ -169,11 +173,7 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         let Some(found) = self.direct.wanted.remove(&account) else { return Ok(()) };
         let (Some(manifest), Some(bundle)) = (found.manifest, found.bundle) else { return Ok(()) };
-        let (pinned, mark) = (self.contacts.get(&account).map(|c| c.manifest_mark), account::mark(&manifest));
-        // An older manifest, or another one of the same version: somebody equivocates.
-        if pinned.is_some_and(|p| mark.version < p.version || (mark.version == p.version && mark != p)) {
-            return Ok(());
-        }
+        let manifest = self.believed(&account, manifest)?;
         let Ok(bundle) = bundle.verify(&manifest, step.now) else { return Ok(()) };
         let seen = self.contacts.get(&account).map_or(0, |contact| contact.bundle_seq);
         if bundle.times().seq.saturating_add(BUNDLE_OLDER_MS) < seen {
@@ -193,20 +193,25 @@ impl Messenger {
         bundle: &Bundle,
         token: Option<crate::id::InviteToken>,
     ) -> Result<bool, StoreError> {
+        let believed = self.believed(account, manifest.clone())?;
+        if believed.certifies(bundle.device()).is_none_or(|device| device.dh != bundle.device_dh()) {
+            return Ok(false);
+        }
         let local = self.me.local_device();
         let Ok(session) = initiate(step.now, &local, *account, bundle, token, step.rng) else {
             return Ok(false);
         };
-        let live = Live { session, account: *account, archived_at: None, first: None };
+        let before = self.contacts.get(account).and_then(|contact| contact.preferred);
+        if let Some(live) = before.and_then(|id| self.sessions.get_mut(&id)) {
+            live.filled = live.session.is_full();
+        }
+        let live = Live { session, account: *account, archived_at: None, first: None, filled: false };
         let id = self.sessions.add(step.store, live)?;
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(false) };
-        contact.preferred = Some(id);
         contact.sessions += 1;
-        contact.manifest = manifest.as_bytes().to_vec();
-        contact.manifest_mark = account::mark(manifest);
         contact.bundle_seq = contact.bundle_seq.max(bundle.times().seq);
-        rows::save(step.store, contact)?;
-        self.sessions.archive_others(step.store, account, &id, step.now)?;
+        self.send_on(step, account, id)?;
+        self.pin(step, account, believed)?;
         Ok(true)
     }
 
@@ -216,9 +221,10 @@ impl Messenger {
         self.me.row.run = step.rng.next_u64();
         self.me.save(step.store)?;
         for contact in self.contacts.values_mut() {
-            contact.preferred = None;
+            (contact.preferred, contact.other) = (None, None);
             contact.sent = 0;
             rows::save(step.store, contact)?;
+            self.sessions.distrust(step.store, &contact.account)?;
         }
         Ok(())
     }

@@ -136,7 +136,7 @@ impl Messenger {
     }
 
     /// Makes sure that the entry has a sealed form that can be sent.
-    fn ensure_sealed(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<bool, StoreError> {
+    pub(crate) fn ensure_sealed(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<bool, StoreError> {
         let Some(entry) = self.outbox.entries.get(&id) else { return Ok(false) };
         let to = entry.row.to;
         if self.open_contact(&to).is_none() {

@@ -2,11 +2,11 @@
 //!
 //! Which session to *send* on is the contact row's `preferred`; every session kept here can receive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{self, SessionRow};
 use super::store::MessengerStore;
-use crate::id::{AccountId, SessionId};
+use crate::id::{AccountId, DeviceId, SessionId};
 use crate::limits::{ARCHIVED_SESSIONS_MAX, OPENED_TAG_MS};
 use crate::session::Session;
 use crate::store::StoreError;
@@ -19,6 +19,8 @@ pub(crate) struct Live {
     pub(crate) archived_at: Option<Time>,
     /// Hint and ephemeral of the first message it was accepted from.
     pub(crate) first: Option<([u8; 8], [u8; 32])>,
+    /// Left because it was full: what it sealed is still sent.
+    pub(crate) filled: bool,
 }
 
 /// All sessions.
@@ -38,7 +40,8 @@ impl Sessions {
         let mut by_id = BTreeMap::new();
         for row in rows::scan::<SessionRow>(store)? {
             let session = Session::from_record(&row.session).map_err(|_| StoreError::Corrupt)?;
-            let live = Live { session, account: row.account, archived_at: row.archived_at, first: row.first };
+            let SessionRow { account, archived_at, first, filled, .. } = row;
+            let live = Live { session, account, archived_at, first, filled };
             by_id.insert(row.id, live);
         }
         Ok(Sessions { by_id })
@@ -87,6 +90,7 @@ impl Sessions {
             account: live.account,
             archived_at: live.archived_at,
             first: live.first,
+            filled: live.filled,
             session: live.session.to_record().to_vec(),
         };
         rows::save(store, &row)
@@ -114,6 +118,48 @@ impl Sessions {
         self.drop_surplus(store, account)
     }
 
+    /// Something was opened with it: writes it, and keeps an archived one for as long again.
+    pub(crate) fn save_opened(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        id: &SessionId,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        if let Some(live) = self.by_id.get_mut(id) {
+            live.archived_at = live.archived_at.map(|_| now);
+        }
+        self.save(store, id)
+    }
+
+    /// An archived session is sent on again.
+    pub(crate) fn use_again(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        id: &SessionId,
+    ) -> Result<(), StoreError> {
+        if let Some(live) = self.by_id.get_mut(id) {
+            live.archived_at = None;
+        }
+        self.save(store, id)
+    }
+
+    /// The contact may have lost them: what a contact's sessions have sealed is not sent any more.
+    pub(crate) fn distrust(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        let filled: Vec<SessionId> =
+            self.of(account).filter(|(_, live)| live.filled).map(|(id, _)| *id).collect();
+        for id in filled {
+            if let Some(live) = self.by_id.get_mut(&id) {
+                live.filled = false;
+            }
+            self.save(store, &id)?;
+        }
+        Ok(())
+    }
+
     fn drop_surplus(
         &mut self,
         store: &mut dyn MessengerStore,
@@ -129,18 +175,43 @@ impl Sessions {
         Ok(())
     }
 
+    /// Deletes a contact's sessions with devices that it lists no more; says which they were.
+    pub(crate) fn drop_unlisted(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        account: &AccountId,
+        listed: impl Fn(&DeviceId) -> bool,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let unlisted: Vec<SessionId> = self
+            .of(account)
+            .filter(|(_, live)| !listed(&live.session.peer_device()))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &unlisted {
+            self.remove(store, id)?;
+        }
+        Ok(unlisted)
+    }
+
     fn remove(&mut self, store: &mut dyn MessengerStore, id: &SessionId) -> Result<(), StoreError> {
         self.by_id.remove(id);
         rows::remove::<SessionRow>(store, &id.0)?;
         Ok(())
     }
 
-    /// Deletes what is past its time: archived sessions after 31 d, old skipped keys of the others.
-    pub(crate) fn forget_old(&mut self, store: &mut dyn MessengerStore, now: Time) -> Result<(), StoreError> {
+    /// Deletes what is past its time: archived sessions after 31 d but for those that contacts may still send
+    /// on, old skipped keys of the others.
+    pub(crate) fn forget_old(
+        &mut self,
+        store: &mut dyn MessengerStore,
+        now: Time,
+        doubtful: &BTreeSet<SessionId>,
+    ) -> Result<(), StoreError> {
         let old: Vec<SessionId> = self
             .by_id
             .iter()
             .filter(|(_, live)| live.archived_at.is_some_and(|at| now.since(at) > OPENED_TAG_MS))
+            .filter(|(id, _)| !doubtful.contains(id))
             .map(|(id, _)| *id)
             .collect();
         for id in old {

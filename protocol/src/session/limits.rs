@@ -21,9 +21,9 @@ pub const SKIPPED_KEYS_MAX: usize = 2_048;
 /// How long a skipped key is kept.
 pub const SKIPPED_KEY_AGE_MS_MAX: u64 = 31 * DAY_MS;
 
-/// Messages in one epoch; then sealing is refused and a new handshake is due. More than a contact
-/// may deposit in 30 days of silence.
-pub const EPOCH_MESSAGES_MAX: u32 = 1 << 16;
+/// Messages in one epoch; then sealing is refused and a new handshake is due. One more could not be
+/// found any more if all before it were lost.
+pub const EPOCH_MESSAGES_MAX: u32 = SKIP_MAX;
 
 /// How far past its `not_after` a bundle still begins sessions: clocks differ.
 pub use crate::limits::GRACE_MS as BUNDLE_GRACE_MS;

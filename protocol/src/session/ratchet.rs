@@ -12,7 +12,7 @@ use crate::id::SessionId;
 use crate::label;
 use crate::session::chain::{Moved, ReceiveChain};
 use crate::session::handshake::public_of;
-use crate::session::limits::{EPOCH_MESSAGES_MAX, INITIAL_MESSAGES_MAX, SKIP_MAX};
+use crate::session::limits::SKIP_MAX;
 use crate::session::noise::{self, Pattern, Setup};
 use crate::session::parts::{
     FIRST_OVERHEAD, FirstHeader, LATER_HEADER, LATER_OVERHEAD, NONCE, Parts, first_ad, later_ad,
@@ -59,11 +59,10 @@ impl Session {
             // Cannot fail with a key that was checked when it came.
             self.begin_epoch(&peer_next, sent_before, rng).map_err(|NotAuthentic| SealError::Exhausted)?;
         }
-        let Turn::Ours(sending) = &mut self.turn else { return Err(SealError::Exhausted) };
-        let limit = if initial { INITIAL_MESSAGES_MAX } else { EPOCH_MESSAGES_MAX };
-        if sending.n >= limit {
+        if self.is_full() {
             return Err(SealError::Exhausted);
         }
+        let Turn::Ours(sending) = &mut self.turn else { return Err(SealError::Exhausted) };
         Ok(sending.seal(&self.id, frame, rng))
     }
 

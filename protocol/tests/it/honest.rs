@@ -22,7 +22,7 @@ pub(crate) fn connected(seed: u64, custodians: usize) -> World {
     world
 }
 
-fn sessions(world: &mut World, node: usize) -> u32 {
+pub(crate) fn sessions(world: &mut World, node: usize) -> u32 {
     match world.call(node, Request::Contacts(NoParams {})) {
         Ok(Reply::Contacts(list)) => list.contacts[0].sessions,
         other => panic!("{other:?}"),
@@ -30,7 +30,7 @@ fn sessions(world: &mut World, node: usize) -> u32 {
 }
 
 /// Up for a while, alone with the custodians.
-fn turn(world: &mut World, node: usize, ms: u64) {
+pub(crate) fn turn(world: &mut World, node: usize, ms: u64) {
     world.start(node);
     world.run(ms);
     world.stop(node);
@@ -41,7 +41,6 @@ fn turn(world: &mut World, node: usize, ms: u64) {
 /// session that the other has archived, and 31 days later deleted: nothing that they write is
 /// readable any more, and no direct stream can be proven. Nobody is told.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn two_that_began_at_once_do_not_part_after_a_month() {
     for seed in 610..613 {
         let mut world = connected(seed, 4);
@@ -87,7 +86,6 @@ fn two_that_began_at_once_do_not_part_after_a_month() {
 /// it to p0 again: it begins a session, the one in use is archived, and p0 sends on one that p1 has
 /// deleted.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_first_message_of_a_month_ago_begins_no_session() {
     let mut world = World::new(620, 2, 4);
     world.run(SECOND_MS);
@@ -178,7 +176,6 @@ fn half_an_hour_without_a_network_does_not_use_up_a_session() {
 /// the eighth day and says so by a new first message, but p0 deposits again only on day 14, when the message
 /// has expired. They are never on line together.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn held_mail_is_sealed_and_deposited_again_when_the_contact_begins_anew() {
     let mut world = connected(640, 4);
     world.stop(1);
@@ -223,7 +220,6 @@ fn a_receipt_that_waits_for_a_session_is_sent_when_there_is_one() {
 /// it hears so: it asks for the invite again, is told that it has ended, and deletes the contact and
 /// the conversation, while p0 has it and writes.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_rollback_while_a_contact_is_being_added_does_not_delete_it() {
     let mut world = World::new(660, 2, 4);
     world.run(SECOND_MS);
@@ -243,6 +239,11 @@ fn a_rollback_while_a_contact_is_being_added_does_not_delete_it() {
         other => panic!("{other:?}"),
     };
     assert_eq!(contacts, 1, "the contact is gone, and what was written to it");
+    let again = world.say(1, &added.account, "and again");
+    assert!(world.wait_state(1, &again.id, MessageState::Held, 2 * MINUTE_MS));
+    turn(&mut world, 0, MINUTE_MS);
+    world.start(0);
+    assert_eq!(world.texts_from(0, "p1"), ["hello", "and again"]);
 }
 
 /// A ticket had ended, so the contact and its messages are deleted; a new ticket of the same account works.
@@ -357,7 +358,6 @@ fn a_contact_does_not_make_a_new_session_every_other_second() {
 /// 2,060 messages that expire before p1 is back, and then one that does not: it is held by every custodian
 /// and p1 cannot find it, because it is 2,060 ahead. Sealed again after 7 days it is farther still.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_message_after_many_that_expired_is_found() {
     let mut world = connected(720, 1);
     (1..3).for_each(|node| world.stop(node));
@@ -383,7 +383,6 @@ fn a_message_after_many_that_expired_is_found() {
 /// begins anew, and p0, whose own session has the smaller id (one in two), keeps sending on its own, which
 /// nobody can open, for nine days.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_session_that_the_contact_cannot_have_is_not_preferred() {
     for seed in 730..734 {
         let mut world = connected(seed, 4);

@@ -24,6 +24,7 @@ mod session_forgery;
 mod session_order;
 mod session_secrecy;
 mod session_world;
+mod sessions;
 mod two_nodes;
 mod victim;
 mod world;
