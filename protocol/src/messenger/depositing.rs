@@ -190,7 +190,6 @@ impl Messenger {
             Some(Owner::Receipt(account)) => return self.on_receipt_held(step, peer, *account),
             Some(Owner::Entry(id)) => *id,
         };
-        let CustodyReceipt::Plain { until } = receipt;
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
         if !deposited.round.on_held(&peer) {
@@ -201,7 +200,10 @@ impl Messenger {
         if !entry.row.held_by.contains(&peer) {
             entry.row.held_by.push(peer);
         }
-        entry.row.until = Some(entry.row.until.map_or(*until, |known| known.min(*until)));
+        let CustodyReceipt::Plain { until } = *receipt;
+        // What a custodian says counts from now to the end of what it was asked for.
+        let until = until.max(step.now).min(entry.row.expires);
+        entry.row.until = Some(entry.row.until.map_or(until, |known| known.min(until)));
         note(step.store, &mut entry.row, step.now, "held", Some(peer), "a copy is synced")?;
         rows::save(step.store, &entry.row)?;
         self.after_answer(step, id)
