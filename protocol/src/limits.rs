@@ -187,6 +187,9 @@ pub const ROUNDS_MAX: usize = 256;
 pub const RECEIPT_GATHER_MS: u64 = 300;
 /// Undecryptable messages on one contact's direct stream within a day after which the session is reset.
 pub const UNDECRYPTABLE_MAX: usize = 5;
+/// Sessions begun anew for one contact because of those: each asks custodians, costs a handshake and seals
+/// its outbox anew. For one too many the count of undecryptable ones begins again.
+pub const SESSION_RESETS_RATE: Rate = Rate { burst: 3, refill_ms: HOUR_MS };
 /// Runs (installations) of one contact whose numbers are remembered; the oldest goes first.
 pub const RUNS_PER_CONTACT_MAX: usize = 8;
 /// First repetition of an introduction that custodians hold; doubled up to `RETRY_MS_MAX`.

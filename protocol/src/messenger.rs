@@ -225,6 +225,8 @@ impl Messenger {
     fn start(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         if self.config.rolled_back {
             self.forget_preferred(step)?;
+            // Once: what is made from here on is made after the rollback.
+            self.config.rolled_back = false;
         }
         self.start_adding(step);
         self.start_receipts(step);
