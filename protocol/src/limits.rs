@@ -172,6 +172,8 @@ pub const REGIONS_PAUSE_MS: u64 = 200;
 pub const REGIONS_RATE: Rate = Rate { burst: 8, refill_ms: 10 * SECOND_MS };
 /// How often custodians that come bring the retries of the whole outbox forward; one too many waits.
 pub const NEW_CUSTODIAN_RATE: Rate = Rate { burst: 8, refill_ms: 30 * SECOND_MS };
+/// How often what one contact says or does brings the retries of what waits for it forward; one too many waits.
+pub const CONTACT_WAKES_RATE: Rate = Rate { burst: 4, refill_ms: 15 * SECOND_MS };
 /// Retries brought forward are spread over this: not everything at once, and within a second.
 pub const NEW_CUSTODIAN_SPREAD_MS: u64 = 800;
 /// Direct proofs sent to one peer; one too many is left out (the mailbox is used instead).
@@ -197,7 +199,8 @@ pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;
 /// How long a message that no session knows waits for what comes before it, until it is looked for far
 /// ahead in the sessions.
 pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
-/// Ranges remembered of one run beyond its contiguous part; at the bound the oldest gap is given up.
+/// Ranges remembered of one run beyond its contiguous part; the newest is forgotten, and acknowledged when
+/// it comes again.
 pub const RECEIVED_RANGES_MAX: usize = 1_024;
 /// Bytes of sealed messages that cannot be opened yet; the oldest go first.
 pub const UNOPENED_BYTES_MAX: usize = 8 * 1024 * 1024;

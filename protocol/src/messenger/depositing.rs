@@ -10,7 +10,7 @@ use super::{Messenger, Query, Step};
 use crate::blind::{contact_address, request_address};
 use crate::control::{MessageState, QueuedReason};
 use crate::id::{AccountId, Address, EnvelopeId, MessageId, PeerId};
-use crate::limits::{INTRODUCTION_MS, REDEPOSIT_DAYS, RETRY_MS_MAX};
+use crate::limits::{INTRODUCTION_MS, LIFE_MS_MAX, REDEPOSIT_DAYS, RETRY_MS_MAX};
 use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Day, Time};
@@ -20,9 +20,10 @@ use crate::wire::frame::{Admission, CustodyReceipt, Frame, Refusal};
 impl Messenger {
     pub(crate) fn find_mailbox(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
         let Some(entry) = self.entry(&id) else { return Ok(()) };
-        let due = if entry.is_text() { redeposit_at(&entry.row) } else { entry.next_try.unwrap_or(step.now) };
-        if entry.row.state == MessageState::Held && due > step.now {
-            // Enough copies are out; only the direct way was tried in between.
+        let held = entry.row.state == MessageState::Held && entry.is_text();
+        let due = if held { redeposit_at(&entry.row) } else { entry.next_try.unwrap_or(step.now) };
+        if due > step.now {
+            // Enough copies are out, or custodians were asked just now; only the direct way was tried in between.
             entry.attempt = Attempt::Idle;
             entry.next_try = Some(due);
             self.timers.set(due, Timer::Entry(id));
@@ -108,7 +109,8 @@ impl Messenger {
         if !matches!(entry.attempt, Attempt::Finding) {
             return Ok(());
         }
-        let (to, first, expires) = (entry.row.to, sealed.first, entry.row.expires.seconds());
+        let (to, first) = (entry.row.to, sealed.first);
+        let expires = envelope_expires(step.now, entry.row.expires).seconds();
         let made = seal_round(&mask, address, day, expires, &sealed.inner, step.rng);
         let Ok(bytes) = made else { return self.end(step, id, MessageState::Failed, None) };
         let (able, extra) = self.split_region(&to, first, region);
@@ -298,6 +300,38 @@ fn after_held(row: &mut OutboxRow, now: Time) -> Time {
     redeposit_at(row)
 }
 
+/// Until when custodians are asked to keep an envelope: the first midnight (UTC) after what it carries has
+/// expired, if that is no longer than they keep anything, else the last before. The exact time, in clear,
+/// would be one value under the addresses of two days.
+pub(crate) fn envelope_expires(now: Time, expires: Time) -> Time {
+    let before = expires.minus(expires.0 % DAY_MS);
+    let after = if before == expires { expires } else { before.plus(DAY_MS) };
+    if after <= now.plus(LIFE_MS_MAX) { after } else { before }
+}
+
 fn deposit(bytes: &[u8]) -> Frame {
     Frame::Deposit { envelope: bytes.to_vec(), admission: Admission::None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_expires_at_a_midnight_that_custodians_accept() {
+        let now = Time(20_000 * DAY_MS + 5);
+        let kept_max = now.plus(LIFE_MS_MAX);
+        for (expires, midnight) in [
+            (now, 20_001),
+            (Time(20_001 * DAY_MS), 20_001),
+            (Time(20_001 * DAY_MS + 1), 20_002),
+            (Time(20_030 * DAY_MS), 20_030),
+            (Time(20_030 * DAY_MS + 1), 20_030),
+            (kept_max, 20_030),
+        ] {
+            let at = envelope_expires(now, expires);
+            assert_eq!(at, Time(midnight * DAY_MS), "{expires:?}");
+            assert!(at <= kept_max);
+        }
+    }
 }

@@ -276,11 +276,13 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         self.owe_receipt(step, account)?;
         let key = rows::message_key(account, false, &text.id);
-        if rows::load::<MessageRow>(step.store, &key)?.is_some() {
-            return Ok(());
-        }
+        let is_here = rows::load::<MessageRow>(step.store, &key)?.is_some();
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
         let missing = take_place(&mut contact.received, text.place);
+        if is_here {
+            // Its place may have been forgotten (RECEIVED_RANGES_MAX).
+            return rows::save(step.store, contact);
+        }
         if text.expires.plus(GRACE_MS) < step.now {
             // Its life is over, by any clock: it is not shown, and nobody waits for it.
             return rows::save(step.store, contact);

@@ -313,7 +313,6 @@ fn missed_days_are_collected_from_those_who_keep_them() {
 /// `expires`, in clear and to the second, is that of the message: custodians see one value under
 /// yesterday's address and under today's.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_later_deposit_does_not_link_two_days() {
     let mut world = connected(700, 4);
     world.stop(1);
