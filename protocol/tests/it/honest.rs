@@ -250,7 +250,6 @@ fn a_rollback_while_a_contact_is_being_added_does_not_delete_it() {
 /// The client, which never got an answer to its send, sends it again: the Messenger takes its own
 /// deletion for a damaged database and its step fails, every time.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_client_id_of_a_deleted_conversation_is_not_a_damaged_database() {
     let mut world = World::new(670, 3, 4);
     world.run(SECOND_MS);
@@ -315,7 +314,6 @@ fn missed_days_are_collected_from_those_who_keep_them() {
 /// `expires`, in clear and to the second, is that of the message: custodians see one value under
 /// yesterday's address and under today's.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_later_deposit_does_not_link_two_days() {
     let mut world = connected(700, 4);
     world.stop(1);
@@ -339,7 +337,6 @@ fn a_later_deposit_does_not_link_two_days() {
 /// stream, and it asks custodians 24 times, makes a KEM and a handshake and seals its outbox anew; 1.5 s
 /// later again.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_contact_does_not_make_a_new_session_every_other_second() {
     let mut world = connected(710, 4);
     let before = sessions(&mut world, 0);
@@ -416,7 +413,6 @@ fn a_session_that_the_contact_cannot_have_is_not_preferred() {
 /// A node was started on an older copy, began anew, and went on. Each time its clock is set back while it
 /// runs it takes itself for an older copy again: every session and the run of its numbers begin anew.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn a_rollback_is_one_rollback() {
     let mut world = connected(740, 4);
     world.stop(0);
@@ -435,7 +431,6 @@ fn a_rollback_is_one_rollback() {
 /// session.md, Keys: an invite's private prekeys are "kept until the last use". They are kept for a month
 /// after: who takes the disk then reads the first message, and everything up to the first answer.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn the_prekeys_of_an_invite_that_is_used_up_are_deleted() {
     let mut world = connected(750, 4);
     world.run(2 * HOUR_MS);
