@@ -138,6 +138,7 @@ fn another_manifest_of_the_pinned_version_is_not_taken_silently() {
         other => panic!("{other:?}"),
     };
     assert!(!(replaced && healthy), "the pin was moved and nobody told");
+    assert!(!replaced && !healthy, "the first is believed, and that there is another shows");
 }
 
 /// A contact whose mailbox is full (it fills it itself) lets mail to it wait at the victim. Each message of
