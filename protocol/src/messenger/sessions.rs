@@ -55,6 +55,10 @@ impl Sessions {
         self.by_id.get_mut(id)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&SessionId, &Live)> {
+        self.by_id.iter()
+    }
+
     pub(crate) fn of(&self, account: &AccountId) -> impl Iterator<Item = (&SessionId, &Live)> {
         self.by_id.iter().filter(move |(_, live)| live.account == *account)
     }
