@@ -147,6 +147,9 @@ impl Messenger {
         if listed != Some(introduction.device_dh) {
             return Ok(Outcome::Refused);
         }
+        if !self.quota.is_left(step.now, &account) {
+            return Ok(Outcome::Later);
+        }
         match self.contacts.get(&account).map(|contact| contact.state) {
             Some(ContactState::Blocked) => return Ok(Outcome::Refused),
             Some(ContactState::Connected | ContactState::Requested) => {}
