@@ -120,6 +120,19 @@ pub const FIRST_MESSAGES_RATE: Rate = Rate { burst: 100, refill_ms: HOUR_MS / 10
 /// How often a contact that begins a session makes what custodians hold for it be sealed and deposited again;
 /// one too often waits.
 pub const BEGUN_ANEW_RATE: Rate = Rate { burst: 4, refill_ms: HOUR_MS };
+/// A longer time between two steps is a jump of the clock: something is due every ten minutes.
+pub const CLOCK_JUMP_MS: u64 = 30 * MINUTE_MS;
+/// What would have ended while the clock jumped ends this long after it.
+pub const CLOCK_DOUBT_MS: u64 = 6 * HOUR_MS;
+/// What `CONTACT_BYTES_RATE` counts: content bytes, each message at least one.
+pub const CONTACT_BYTES_UNIT: usize = 512;
+/// Content of one contact that is opened: 64 MiB, and as much in 18 hours; more waits where it is.
+pub const CONTACT_BYTES_RATE: Rate = Rate { burst: 64 * 1024 * 1024 / 512, refill_ms: SECOND_MS / 2 };
+/// Parts of one content; one with more is not taken.
+pub const PARTS_MAX: usize = 16;
+/// How often a proof is tried on the sessions of all contacts, when none of those that are said to live at its
+/// peer fits; one too many is not tried, and the mailbox is used.
+pub const PROOF_SEARCHES_RATE: Rate = Rate { burst: 32, refill_ms: SECOND_MS };
 /// Sessions begun with one prekey, remembered as long as it is; one more is refused. More than
 /// `FIRST_MESSAGES_RATE` allows on the day that a public one is the newest.
 pub const SESSIONS_PER_PREKEY_MAX: usize = 4_096;

@@ -15,6 +15,7 @@ use rand::CryptoRng;
 
 use self::account::Me;
 use self::adding::Adding;
+use self::clock::ClockDoubt;
 use self::collecting::Collecting;
 use self::direct::Direct;
 use self::io::{Deadline, Input, Output, PeerFacts, PeerFault, QueryId};
@@ -22,6 +23,7 @@ use self::outbox::{Entry, Outbox};
 use self::pace::Pace;
 use self::preferring::BegunAnew;
 use self::publishing::Publishing;
+use self::quota::Quota;
 use self::receipts::Owed;
 use self::receiving::FirstMessages;
 use self::rows::ContactRow;
@@ -38,6 +40,7 @@ use crate::wire::frame::{Frame, Subject};
 mod account;
 mod adding;
 mod allowance;
+mod clock;
 mod collecting;
 mod commands;
 mod contacts;
@@ -54,6 +57,7 @@ mod pace;
 mod pinning;
 mod preferring;
 mod publishing;
+mod quota;
 mod reading;
 mod receipts;
 mod receiving;
@@ -106,6 +110,7 @@ pub struct Messenger {
     unflushed: BTreeSet<AccountId>,
     first_messages: FirstMessages,
     begun_anew: BegunAnew,
+    quota: Quota,
     /// Contacts whose last message told of a manifest, theirs or ours, that is not the one known here.
     contradicting: BTreeSet<AccountId>,
     /// Whereabouts records that were asked for: when, and at which address.
@@ -114,6 +119,7 @@ pub struct Messenger {
     next_query: u64,
     /// When the last step was.
     latest: Time,
+    clock: ClockDoubt,
     timers: Timers,
     pace: Pace,
     outputs: VecDeque<Output>,
@@ -213,11 +219,13 @@ impl Messenger {
             unflushed: BTreeSet::new(),
             first_messages: FirstMessages::default(),
             begun_anew: BegunAnew::default(),
+            quota: Quota::default(),
             contradicting: BTreeSet::new(),
             whereabouts_asked: BTreeMap::new(),
             queries: BTreeMap::new(),
             next_query: 0,
             latest: now,
+            clock: ClockDoubt::default(),
             timers: Timers::default(),
             pace: Pace::default(),
             outputs: VecDeque::new(),
@@ -274,6 +282,7 @@ impl Messenger {
     /// that is in memory begins anew, as after a restart.
     fn check_clock(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         let set_back = step.now.plus(crate::time::MINUTE_MS) < self.latest;
+        self.clock.on_step(self.latest, step.now);
         self.latest = step.now;
         if !set_back {
             return Ok(());

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{MessageId, PeerId, SessionId};
 use crate::keys::MailboxPublic;
-use crate::limits::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX, RECEIPT_RANGES_MAX, TEXT_BYTES_MAX};
+use crate::limits::{
+    ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX, PARTS_MAX, RECEIPT_RANGES_MAX, TEXT_BYTES_MAX,
+};
 use crate::time::Time;
 use crate::wire::codec::{self, Malformed};
 
@@ -158,7 +160,11 @@ impl Content {
     /// Reads a content and checks its parts against their limits.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<ContentV1, Malformed> {
         let Content::V1(content) = codec::decode(bytes)?;
-        if content.parts.iter().all(Part::within_limits) { Ok(content) } else { Err(Malformed) }
+        if content.parts.len() <= PARTS_MAX && content.parts.iter().all(Part::within_limits) {
+            Ok(content)
+        } else {
+            Err(Malformed)
+        }
     }
 }
 
@@ -209,6 +215,16 @@ mod tests {
         assert!(!fits(mark(5, 6), mark(7, 7)), "another one of theirs of the same version");
         assert!(!fits(mark(5, 5), mark(7, 8)), "another one of ours of the same version");
         assert!(!fits(mark(5, 5), mark(8, 8)), "one of ours that we never made");
+    }
+
+    #[test]
+    fn parts_below_at_and_above_their_number() {
+        let mark = ManifestMark::default();
+        for (count, taken) in [(PARTS_MAX - 1, true), (PARTS_MAX, true), (PARTS_MAX + 1, false)] {
+            let parts = vec![Part::Receipt(Receipt::default()); count];
+            let content = Content::V1(ContentV1 { knows_you: true, mine: mark, yours: mark, parts });
+            assert_eq!(Content::from_bytes(&content.to_bytes()).is_ok(), taken);
+        }
     }
 
     proptest::proptest! {

@@ -10,12 +10,13 @@ use super::io::PeerFacts;
 use super::receiving::Outcome;
 use super::rows::{self, ContactRow};
 use super::sealing::Found;
+use super::sessions::Live;
 use super::{Messenger, Step};
 use crate::control::ContactState;
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::limits::{
-    DIAL_PAUSE_MS, PROOFS_PER_PEER_MAX, PROOFS_RATE, PROVERS_PER_PEER_MAX, SESSION_RESETS_RATE,
-    UNDECRYPTABLE_MAX,
+    DIAL_PAUSE_MS, PROOF_SEARCHES_RATE, PROOFS_PER_PEER_MAX, PROOFS_RATE, PROVERS_PER_PEER_MAX,
+    SESSION_RESETS_RATE, UNDECRYPTABLE_MAX,
 };
 use crate::session;
 use crate::store::StoreError;
@@ -27,6 +28,8 @@ use crate::wire::frame::Frame;
 pub(crate) struct Direct {
     proven: BTreeMap<PeerId, AccountId>,
     tried: BTreeMap<PeerId, u32>,
+    /// Proofs of others that were tried on all sessions.
+    searches: Allowance,
     /// Proofs sent on open streams.
     proofs: BTreeMap<PeerId, Allowance>,
     /// Contacts that were not reached where they are said to be.
@@ -127,7 +130,7 @@ impl Messenger {
             // Not a fault: somebody may have told it that its contact lives here.
             return Ok(());
         }
-        let Some((account, session)) = self.whose_proof(&facts, proof) else { return Ok(()) };
+        let Some((account, session)) = self.whose_proof(step.now, &facts, proof) else { return Ok(()) };
         self.direct.proven.insert(peer, account);
         self.direct.dial_again(&account);
         if let Some(contact) = self.contacts.get_mut(&account) {
@@ -142,14 +145,33 @@ impl Messenger {
         self.wake(step, &account)
     }
 
-    fn whose_proof(&self, facts: &PeerFacts, proof: &[u8; 32]) -> Option<(AccountId, SessionId)> {
+    /// Whose session a proof is made with: first of those who are said to live there, then of all. That costs a
+    /// hash for each session, so strangers cannot have it as often as they like.
+    fn whose_proof(
+        &mut self,
+        now: Time,
+        facts: &PeerFacts,
+        proof: &[u8; 32],
+    ) -> Option<(AccountId, SessionId)> {
         let (own, prover) = (&self.config.own_peer, &facts.peer);
-        let open = self.contacts.values().filter(|contact| contact.state != ContactState::Blocked);
-        open.flat_map(|contact| self.sessions.of(&contact.account)).find_map(|(id, live)| {
+        let proves = |(_, live): &(&SessionId, &Live)| {
             let (theirs, ours) = (&facts.their_challenge, &facts.our_challenge);
-            let proves = live.session.check_direct_proof(prover, own, theirs, ours, proof);
-            proves.then_some((live.account, *id))
-        })
+            live.session.check_direct_proof(prover, own, theirs, ours, proof)
+        };
+        let mut said: Vec<(Option<Time>, &AccountId)> =
+            self.said_to_be_at(prover).map(|contact| (contact.seen_at, &contact.account)).collect();
+        said.sort_unstable();
+        let likely = said.into_iter().rev().take(PROVERS_PER_PEER_MAX);
+        let found = likely.flat_map(|(_, account)| self.sessions.of(account)).find(proves);
+        if let Some((id, live)) = found {
+            return Some((live.account, *id));
+        }
+        if !self.direct.searches.take(now, PROOF_SEARCHES_RATE) {
+            return None;
+        }
+        let blocked = |account| self.contacts.get(account).is_none_or(|c| c.state == ContactState::Blocked);
+        let found = self.sessions.all().filter(|(_, live)| !blocked(&live.account)).find(proves);
+        found.map(|(id, live)| (live.account, *id))
     }
 
     /// A sealed message on a stream.
@@ -171,8 +193,9 @@ impl Messenger {
             return Ok(());
         }
         match self.on_later(step, inner, None)? {
-            Outcome::Opened | Outcome::Duplicate => Ok(()),
-            Outcome::Unknown | Outcome::Later | Outcome::Refused => {
+            // What is too much is tried again, by its mailbox.
+            Outcome::Opened | Outcome::Duplicate | Outcome::Later => Ok(()),
+            Outcome::Unknown | Outcome::Refused => {
                 let failures = self.direct.undecryptable.entry(account).or_default();
                 failures.retain(|at| step.now.since(*at) < DAY_MS);
                 failures.push(step.now);

@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
     Duplicate,
     /// No session knows it (yet).
     Unknown,
-    /// Not now: one too many first messages this hour. Its copies stay.
+    /// Not now: one too many first messages this hour, or too much of this contact today. Its copies stay.
     Later,
     /// Not at all; its copies stay until they expire.
     Refused,
@@ -51,6 +51,9 @@ impl Messenger {
         }
         let Some(id) = self.sessions.by_tag(&tag) else { return Ok(Outcome::Unknown) };
         let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+        if !self.quota.is_left(step.now, &live.account) {
+            return Ok(Outcome::Later);
+        }
         match live.session.open(step.now, inner) {
             Ok(opened) => self.on_opened(step, id, &opened, kept_by),
             Err(_) => Ok(Outcome::Refused),
@@ -86,6 +89,9 @@ impl Messenger {
         }
         if let Some(id) = self.sessions.by_first(&header.hint, &header.ephemeral) {
             let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+            if !self.quota.is_left(step.now, &live.account) {
+                return Ok(Outcome::Later);
+            }
             return match live.session.open_first_again(step.now, inner) {
                 Ok(opened) => self.on_opened(step, id, &opened, kept_by),
                 Err(_) => Ok(Outcome::Refused),
@@ -141,6 +147,9 @@ impl Messenger {
         if listed != Some(introduction.device_dh) {
             return Ok(Outcome::Refused);
         }
+        if !self.quota.is_left(step.now, &account) {
+            return Ok(Outcome::Later);
+        }
         match self.contacts.get(&account).map(|contact| contact.state) {
             Some(ContactState::Blocked) => return Ok(Outcome::Refused),
             Some(ContactState::Connected | ContactState::Requested) => {}
@@ -177,6 +186,7 @@ impl Messenger {
         let Some(account) = self.sessions.get(&id).map(|live| live.account) else {
             return Ok(Outcome::Unknown);
         };
+        self.quota.take(step.now, &account, opened.content.len());
         let replay_key = opened.replay_key;
         rows::save(step.store, &OpenedRow { replay_key, account, day: step.now.utc_day() })?;
         self.collecting.progress = true;
@@ -287,7 +297,7 @@ impl Messenger {
             // Its place may have been forgotten (RECEIVED_RANGES_MAX).
             return rows::save(step.store, contact);
         }
-        if text.expires.plus(GRACE_MS) < step.now {
+        if self.clock.ends(text.expires.plus(GRACE_MS)) < step.now {
             // Its life is over, by any clock: it is not shown, and nobody waits for it.
             return rows::save(step.store, contact);
         }

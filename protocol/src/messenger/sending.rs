@@ -101,9 +101,14 @@ impl Messenger {
 
     /// Does for an entry what is due.
     fn advance(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
-        let Some(entry) = self.entry(&id) else { return Ok(()) };
+        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
         if step.now >= entry.row.expires {
-            return self.end(step, id, MessageState::Expired, None);
+            let ends = self.clock.ends(entry.row.expires);
+            if step.now >= ends {
+                return self.end(step, id, MessageState::Expired, None);
+            }
+            self.timers.set(ends, Timer::Entry(id));
+            return Ok(());
         }
         let to = entry.row.to;
         let online = self.is_online(&to);

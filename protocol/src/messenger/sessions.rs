@@ -55,6 +55,10 @@ impl Sessions {
         self.by_id.get_mut(id)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&SessionId, &Live)> {
+        self.by_id.iter()
+    }
+
     pub(crate) fn of(&self, account: &AccountId) -> impl Iterator<Item = (&SessionId, &Live)> {
         self.by_id.iter().filter(move |(_, live)| live.account == *account)
     }
@@ -225,5 +229,54 @@ impl Sessions {
             self.save(store, &id)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{AccountKeys, DeviceKeys, Entropy, PrekeyPair};
+    use crate::messenger::store::MemoryStore;
+    use crate::session::{LocalDevice, initiate};
+    use crate::testing::rng;
+    use crate::time::DAY_MS;
+    use crate::wire::bundle::{Bundle, BundleTimes};
+    use crate::wire::manifest::certificate;
+
+    fn archived(now: Time) -> Live {
+        let (account, rng) = (AccountKeys::derive(&Entropy::from_bytes([1; 32])), &mut rng(1));
+        let device = DeviceKeys::generate(rng);
+        let times = BundleTimes { seq: 1, not_before: now, not_after: now.plus(DAY_MS) };
+        let bundle = Bundle::sign(&device, account.id(), &PrekeyPair::generate(rng), times);
+        let local = LocalDevice {
+            certificate: certificate(&account, device.id(), &device.dh_public()),
+            device: &device,
+            account: account.id(),
+            manifest_version: 1,
+            manifest_hash: [0; 32],
+        };
+        let session = initiate(now, &local, account.id(), &bundle, None, rng).unwrap();
+        Live { session, account: account.id(), archived_at: Some(now), first: None, filled: false }
+    }
+
+    #[test]
+    fn an_archived_session_goes_a_month_after_it_last_opened_something() {
+        let now = Time(20_000 * DAY_MS);
+        MemoryStore::default()
+            .transaction(|tx| {
+                let mut sessions = Sessions::default();
+                let id = sessions.add(tx, archived(now))?;
+                let later = now.plus(OPENED_TAG_MS);
+                sessions.forget_old(tx, later, &BTreeSet::new())?;
+                sessions.save_opened(tx, &id, later)?;
+                sessions.forget_old(tx, later.plus(OPENED_TAG_MS), &BTreeSet::new())?;
+                assert!(sessions.get(&id).is_some());
+                sessions.forget_old(tx, later.plus(OPENED_TAG_MS + 1), &BTreeSet::from([id]))?;
+                assert!(sessions.get(&id).is_some(), "the contact may send on it");
+                sessions.forget_old(tx, later.plus(OPENED_TAG_MS + 1), &BTreeSet::new())?;
+                assert!(sessions.get(&id).is_none());
+                Ok::<(), StoreError>(())
+            })
+            .unwrap();
     }
 }

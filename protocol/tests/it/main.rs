@@ -11,8 +11,10 @@
 mod attack;
 mod canaries;
 mod chaos;
+mod clocks;
 mod custody;
 mod delivery;
+mod flood;
 mod honest;
 mod hostile;
 mod mallory;

@@ -153,12 +153,16 @@ impl Mallory {
         })
     }
 
+    pub(crate) fn seal(&mut self, session: &mut Session, parts: Vec<Part>) -> Vec<u8> {
+        let content = ContentV1 { knows_you: true, mine: self.mine, yours: self.yours, parts };
+        session.seal(&codec::encode(&Content::V1(content)), &mut self.rng).unwrap().inner
+    }
+
     /// Says something in a first message, handed over by the custodian.
     pub(crate) fn say(&mut self, victim: &mut Victim, session: &mut Session, parts: Vec<Part>) {
         let mut all = vec![self.introduction()];
         all.extend(parts);
-        let content = ContentV1 { knows_you: true, mine: self.mine, yours: self.yours, parts: all };
-        let inner = session.seal(&codec::encode(&Content::V1(content)), &mut self.rng).unwrap().inner;
+        let inner = self.seal(session, all);
         let day = victim.account.day(victim.now);
         let address = request_address(&victim.account, day).unwrap();
         let expires = victim.now.plus(DAY_MS).seconds();

@@ -1,11 +1,18 @@
 //! Several sessions with one contact: which is sent on, and what becomes of what others have sealed
 //! (SPEC §5.5).
 
-use murmesh_protocol::control::MessageState;
+use murmesh_protocol::control::{MessageState, Request, SendParams};
+use murmesh_protocol::id::EnvelopeId;
+use murmesh_protocol::messenger::io::{Input, Output};
 use murmesh_protocol::messenger::store::Table;
+use murmesh_protocol::session::Session;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use murmesh_protocol::wire::envelope::{Envelope, unmask};
+use murmesh_protocol::wire::frame::{CustodyReceipt, Frame};
 
 use crate::honest::{connected, sessions, turn};
+use crate::mallory::Mallory;
+use crate::victim::{CUSTODIAN, OWN, STRANGER, Victim};
 use crate::world::World;
 
 fn session_rows(world: &World, node: usize) -> usize {
@@ -93,26 +100,78 @@ fn what_a_full_session_has_sealed_is_sealed_again_for_who_lost_it() {
     assert_eq!(world.texts_from(1, "p0").len(), 110);
 }
 
-/// p0's deposits are on their way when p1's new session comes: what custodians then have of them p1 cannot
-/// open, and there is nothing else that would be due for a day.
+/// The text that waits for Mallory, in what was sent since: as far as this session can open it.
+fn reaches(victim: &Victim, from: usize, mallory: &Mallory, session: &mut Session) -> bool {
+    let secret = mallory.mailbox.public().secret;
+    victim.sent[from..].iter().any(|output| {
+        let inner = match output {
+            Output::Send(_, Frame::Direct { inner }) => inner.clone(),
+            Output::Send(CUSTODIAN, Frame::Deposit { envelope, .. }) => {
+                unmask(&secret, &Envelope::parse(envelope).unwrap())
+            }
+            _ => return false,
+        };
+        let opened = session.open(victim.now, &inner);
+        opened.is_ok_and(|opened| opened.content.windows(5).any(|part| part == b"waits"))
+    })
+}
+
+/// Mallory has let the victim's message to it come so far, and begins anew.
+fn begun_anew(half_way: impl Fn(&mut Victim, &Session, EnvelopeId)) {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let ticket = victim.invite();
+    let (mut session, mut anew) = (mallory.begin(&victim, &ticket), mallory.begin(&victim, &ticket));
+    mallory.say(&mut victim, &mut session, vec![]);
+    victim.run(MINUTE_MS);
+    let (to, text) = ("mallory".to_owned(), "waits".to_owned());
+    victim.ask(Request::Send(SendParams { to, text, client_id: None, expire_ms: None }));
+    victim.run(100);
+    let deposited = EnvelopeId::of(victim.deposits().last().unwrap());
+    assert!(reaches(&victim, 0, &mallory, &mut session));
+    half_way(&mut victim, &session, deposited);
+    let from = victim.sent.len();
+    mallory.say(&mut victim, &mut anew, vec![]);
+    let receipt = CustodyReceipt::Plain { until: victim.now.plus(DAY_MS) };
+    victim.input(Input::Frame(CUSTODIAN, Frame::Held { envelope: deposited, receipt }));
+    victim.run(MINUTE_MS);
+    assert!(reaches(&victim, from, &mallory, &mut anew), "what is held cannot be opened");
+}
+
+/// Its deposits are on their way: what custodians then have it cannot open.
 #[test]
-fn a_round_that_ends_for_a_lost_session_is_followed_by_another() {
-    let mut world = connected(790, 4);
-    world.stop(1);
-    (2..6).for_each(|custodian| world.set_cut(0, custodian, true));
-    let sent = world.say(0, "p1", "between two sessions");
-    world.run(MINUTE_MS);
-    assert_eq!(world.state(0, &sent.id), Some(MessageState::Queued));
+fn a_round_that_ends_for_a_session_of_before_is_followed_by_another() {
+    begun_anew(|_, _, _| ());
+}
+
+/// It is held, and has been sent over a direct stream as well.
+#[test]
+fn what_awaits_a_receipt_is_sealed_again_for_who_begins_anew() {
+    begun_anew(|victim, session, envelope| {
+        let receipt = CustodyReceipt::Plain { until: victim.now.plus(DAY_MS) };
+        victim.input(Input::Frame(CUSTODIAN, Frame::Held { envelope, receipt }));
+        victim.run(MINUTE_MS);
+        let proof = session.direct_proof(&STRANGER, &OWN, &[8; 32], &[9; 32]);
+        victim.input(Input::Frame(STRANGER, Frame::DirectProof { proof, want: false }));
+        assert!(matches!(victim.sent.last(), Some(Output::Send(STRANGER, Frame::Direct { .. }))));
+    });
+}
+
+/// p1 was adding p0 when its database was restored, and the invite has been used up by somebody else. It
+/// tries by p0's public bundle: p0 may have let it in.
+#[test]
+fn a_contact_whose_invite_has_ended_is_tried_by_its_public_bundle() {
+    let mut world = World::new(795, 3, 4);
+    world.run(SECOND_MS);
+    let ticket = world.invite(0);
+    world.run(2 * SECOND_MS);
     world.stop(0);
-    (2..6).for_each(|custodian| world.set_cut(0, custodian, false));
-    world.lose_sessions(1);
-    turn(&mut world, 1, MINUTE_MS);
-    world.start(1);
-    let back = world.say(1, "p0", "I lost everything");
-    assert!(world.wait_state(1, &back.id, MessageState::Held, MINUTE_MS));
+    let added = world.add(1, &ticket).unwrap();
     world.stop(1);
-    turn(&mut world, 0, 20 * MINUTE_MS);
+    world.start(0);
+    world.add(2, &ticket).unwrap();
+    world.run(10 * SECOND_MS);
+    world.nodes[1].rolled_back = true;
     world.start(1);
-    world.run(MINUTE_MS);
-    assert_eq!(world.texts_from(1, "p0"), ["between two sessions"]);
+    let sent = world.say(1, &added.account, "may I?");
+    assert!(world.wait_state(1, &sent.id, MessageState::Held, MINUTE_MS));
 }
