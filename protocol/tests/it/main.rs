@@ -11,6 +11,7 @@
 mod attack;
 mod canaries;
 mod chaos;
+mod collected_days;
 mod custody;
 mod delivery;
 mod honest;
