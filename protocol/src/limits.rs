@@ -58,8 +58,8 @@ pub const LIFE_MS: u64 = 14 * DAY_MS;
 pub const GRACE_MS: u64 = 26 * HOUR_MS;
 /// Subscriptions of one peer at a custodian; one more is refused `too-many-subscriptions`.
 pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 128;
-/// Deposited bytes per address prefix (/24, /48) and hour; more is `rate`. Not for loopback and
-/// private addresses.
+/// Deposited bytes, of envelopes, records and tombstones, per address prefix (/24, /48) and hour; more is
+/// `rate`, and a tombstone is not remembered. Not for loopback and private addresses.
 pub const DEPOSIT_BYTES_PER_PREFIX_HOUR_MAX: u64 = 8 * 1024 * 1024;
 /// Prefixes counted at once; the least recent is forgotten.
 pub const DEPOSIT_PREFIXES_MAX: usize = 4_096;
