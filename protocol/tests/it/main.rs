@@ -11,11 +11,13 @@
 mod attack;
 mod canaries;
 mod chaos;
+mod correspondent;
 mod custody;
 mod delivery;
 mod honest;
 mod hostile;
 mod mallory;
+mod mechanisms;
 mod offline_delivery;
 mod paced;
 mod purity;
