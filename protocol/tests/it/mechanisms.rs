@@ -5,6 +5,7 @@ use murmesh_protocol::control::{NoParams, Reply, Request, SendParams};
 
 use crate::victim::Victim;
 
+mod ended;
 mod refused;
 mod sealed;
 
