@@ -4,7 +4,7 @@
 use murmesh_protocol::blind::{BlindedSigner, contact_address, request_address};
 use murmesh_protocol::keys::{MailboxPublic, PrekeyPair};
 use murmesh_protocol::messenger::io::{Input, Output};
-use murmesh_protocol::session::Session;
+use murmesh_protocol::session::{Session, accept};
 use murmesh_protocol::time::{DAY_MS, SECOND_MS};
 use murmesh_protocol::wire::bundle::{Bundle, BundleTimes};
 use murmesh_protocol::wire::codec;
@@ -13,7 +13,7 @@ use murmesh_protocol::wire::frame::Frame;
 use murmesh_protocol::wire::manifest::Manifest;
 use murmesh_protocol::wire::record::{RecordHead, Slot, seal_record};
 
-use crate::mallory::{Content, ContentV1, Mallory, Part};
+use crate::mallory::{Content, ContentV1, Mallory, Part, local_device};
 use crate::victim::{CUSTODIAN, OWN, Victim, facts};
 
 pub(crate) struct Correspondent {
@@ -21,6 +21,8 @@ pub(crate) struct Correspondent {
     pub(crate) session: Session,
     /// Where the victim says that its mail goes.
     mailbox: Option<MailboxPublic>,
+    /// What it last published, and the private half.
+    published: Option<(Bundle, PrekeyPair)>,
 }
 
 impl Correspondent {
@@ -29,7 +31,7 @@ impl Correspondent {
         let ticket = victim.invite();
         let mut session = mallory.begin(victim, &ticket);
         mallory.say(victim, &mut session, vec![]);
-        Correspondent { mallory, session, mailbox: None }
+        Correspondent { mallory, session, mailbox: None, published: None }
     }
 
     /// Let in, and on a direct stream: the session is a running one, and each has the other's introduction.
@@ -107,7 +109,8 @@ impl Correspondent {
         let Mallory { account, device, rng, .. } = &mut self.mallory;
         let (now, day) = (victim.now, account.id().day(victim.now));
         let times = BundleTimes { seq: now.0, not_before: now, not_after: now.plus(valid_ms) };
-        let bundle = Bundle::sign(device, account.id(), &PrekeyPair::generate(rng), times);
+        let prekeys = PrekeyPair::generate(rng);
+        let bundle = Bundle::sign(device, account.id(), &prekeys, times);
         let signer = BlindedSigner::request(account, day);
         let contents = [(Slot::Manifest, manifest.as_bytes()), (Slot::Bundle, bundle.as_bytes())];
         let records = contents
@@ -119,7 +122,23 @@ impl Correspondent {
         let address = request_address(&account.id(), day).unwrap();
         victim.input(Input::Frame(CUSTODIAN, Frame::Records { address, records }));
         victim.run(2 * SECOND_MS);
-        bundle.hint()
+        let hint = bundle.hint();
+        self.published = Some((bundle, prekeys));
+        hint
+    }
+
+    /// Accepts the session that the victim has begun with what was published, and answers on it.
+    pub(crate) fn take_up(&mut self, victim: &mut Victim) {
+        let (bundle, prekeys) = self.published.as_ref().unwrap();
+        let Mallory { account, device, manifest, .. } = &self.mallory;
+        let local = local_device(account, device, manifest);
+        let accepted = victim.deposits().find_map(|bytes| {
+            let inner = unmask(&account.id().0, &Envelope::parse(bytes).unwrap());
+            accept(victim.now, &local, prekeys, &bundle.id(), &inner).ok()
+        });
+        self.session = accepted.expect("it has begun one").session;
+        let answer = self.seal(vec![]);
+        self.hand_over(victim, &answer);
     }
 
     /// Whether the victim has asked for the public records, which it does to begin a session.

@@ -143,13 +143,7 @@ impl Mallory {
         };
         let manifest = ManifestIn::parse(&manifest).unwrap().verify(victim.account).unwrap();
         let bundle = BundleIn::parse(&bundle).unwrap().verify(&manifest, victim.now).unwrap();
-        let local = LocalDevice {
-            device: &self.device,
-            account: self.account.id(),
-            certificate: certificate(&self.account, self.device.id(), &self.device.dh_public()),
-            manifest_version: self.manifest.version(),
-            manifest_hash: self.manifest.hash(),
-        };
+        let local = local_device(&self.account, &self.device, &self.manifest);
         initiate(victim.now, &local, victim.account, &bundle, Some(token), &mut self.rng).unwrap()
     }
 
@@ -189,6 +183,20 @@ impl Mallory {
         let expires = victim.now.plus(DAY_MS).seconds();
         let envelope = seal_round(&victim.account.0, address, day, expires, inner, &mut self.rng).unwrap();
         victim.input(Input::Frame(CUSTODIAN, Frame::Push { envelope }));
+    }
+}
+
+pub(crate) fn local_device<'a>(
+    account: &AccountKeys,
+    device: &'a DeviceKeys,
+    manifest: &Manifest,
+) -> LocalDevice<'a> {
+    LocalDevice {
+        device,
+        account: account.id(),
+        certificate: certificate(account, device.id(), &device.dh_public()),
+        manifest_version: manifest.version(),
+        manifest_hash: manifest.hash(),
     }
 }
 

@@ -144,7 +144,12 @@ impl Victim {
     }
 
     pub(crate) fn invite(&mut self) -> Ticket {
-        let params = InviteParams { uses: None, expires_ms: None, no_address: false };
+        self.invite_for(1)
+    }
+
+    /// An invite that may be used so often: until its last use its bundle begins sessions.
+    pub(crate) fn invite_for(&mut self, uses: u32) -> Ticket {
+        let params = InviteParams { uses: Some(uses), expires_ms: None, no_address: false };
         let ticket = match self.ask(Request::Invite(params)) {
             Reply::Invite(invite) => invite.ticket.parse().unwrap(),
             other => panic!("{other:?}"),

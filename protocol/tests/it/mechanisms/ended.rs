@@ -47,33 +47,32 @@ fn five_messages_within_a_day_that_cannot_be_opened_begin_the_session_anew() {
 }
 
 /// session.md, Deleted when: a session that was replaced, here because the victim began anew, opens what is
-/// still on its way for a month (SPEC §8.5), then it is deleted.
+/// still on its way for a month, then it is deleted.
 #[test]
 fn an_archived_session_is_deleted_after_its_month() {
-    let mut victim = Victim::new();
-    let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
-    let late = [1, 2].map(|seq| contact.seal(vec![text_until(seq, NOW.plus(60 * DAY_MS))]));
-    victim.restart(true);
-    send(&mut victim, "anew");
-    let shown = contact.mallory.manifest.clone();
-    contact.publish(&mut victim, &shown, 8 * DAY_MS);
-    assert_eq!(victim.rows(Table::Sessions), 2);
-    victim.sleep(OPENED_TAG_MS - DAY_MS);
-    contact.hand_over(&mut victim, &late[0]);
-    assert_eq!(texts(&mut victim), ["anew", "1"], "deleted too early");
-    assert_eq!(victim.rows(Table::Sessions), 2);
-    victim.sleep(2 * DAY_MS);
-    contact.hand_over(&mut victim, &late[1]);
-    assert_eq!(texts(&mut victim), ["anew", "1"], "kept for ever");
-    assert_eq!(victim.rows(Table::Sessions), 1);
+    for (after, kept) in [(OPENED_TAG_MS - DAY_MS, true), (OPENED_TAG_MS + DAY_MS, false)] {
+        let mut victim = Victim::new();
+        let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
+        let late = contact.seal(vec![text_until(1, NOW.plus(60 * DAY_MS))]);
+        victim.restart(true);
+        send(&mut victim, "anew");
+        let shown = contact.mallory.manifest.clone();
+        contact.publish(&mut victim, &shown, 8 * DAY_MS);
+        contact.take_up(&mut victim);
+        assert_eq!(victim.rows(Table::Sessions), 2);
+        victim.sleep(after);
+        contact.hand_over(&mut victim, &late);
+        assert_eq!(texts(&mut victim).contains(&"1".to_owned()), kept, "after {after} ms");
+        assert_eq!(victim.rows(Table::Sessions), if kept { 2 } else { 1 });
+    }
 }
 
-/// SPEC §8.5, §9.1: a contact that begins anew whenever it likes leaves forty archived sessions, none of
-/// them for longer than a month.
+/// SPEC §8.5, §9.1: a contact that begins anew whenever it likes leaves forty archived sessions, and not for
+/// longer than a month.
 #[test]
 fn the_sessions_that_a_contact_replaces_are_bounded_and_deleted() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-    let ticket = victim.invite();
+    let ticket = victim.invite_for(2);
     let mut begun: Vec<_> = (0..ARCHIVED_SESSIONS_MAX + 3).map(|_| mallory.begin(&victim, &ticket)).collect();
     for (i, session) in begun.iter_mut().enumerate() {
         victim.run(1);
@@ -81,7 +80,7 @@ fn the_sessions_that_a_contact_replaces_are_bounded_and_deleted() {
         assert_eq!(victim.rows(Table::Sessions), (i + 1).min(ARCHIVED_SESSIONS_MAX + 1));
     }
     victim.sleep(OPENED_TAG_MS + DAY_MS);
-    assert_eq!(victim.rows(Table::Sessions), 1);
+    assert!(victim.rows(Table::Sessions) <= 2, "more than what is sent on and what was before it");
 }
 
 /// session.md, Keys: first messages (SPEC §5.2) are as secret as their prekey, so it goes 31 days after its
@@ -89,7 +88,7 @@ fn the_sessions_that_a_contact_replaces_are_bounded_and_deleted() {
 #[test]
 fn a_prekey_is_deleted_on_its_day() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-    let ticket = victim.invite();
+    let ticket = victim.invite_for(2);
     let [mut first, mut late, mut too_late] = [(); 3].map(|()| mallory.begin(&victim, &ticket));
     mallory.say(&mut victim, &mut first, vec![]);
     let inner = mallory.first(&mut too_late, vec![]);
