@@ -140,6 +140,11 @@ const LOW_ORDER: [[u8; 32]; 7] = [
 
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+    use curve25519_dalek::scalar::Scalar;
+    use ed25519_dalek::{Signer, Verifier};
+    use sha2::{Digest, Sha512};
+
     use super::*;
 
     #[test]
@@ -155,6 +160,55 @@ mod tests {
         assert!(!is_low_order(&x25519_dalek::x25519([1; 32], x25519_dalek::X25519_BASEPOINT_BYTES)));
         assert!(!is_low_order(&edge(9, 0, 0)));
     }
+
+    /// A message and what satisfies the equation of RFC 8032 for it, with the neutral point in place of a
+    /// nonce. For a key of order two every second message has one.
+    fn signed_without_nonce(key: [u8; 32], secret: Scalar) -> ([u8; 1], [u8; 64]) {
+        let signed = |message: [u8; 1]| {
+            let hash = Sha512::new().chain_update(NEUTRAL).chain_update(key).chain_update(message);
+            let scalar = Scalar::from_bytes_mod_order_wide(&hash.finalize().into()) * secret;
+            (message, [NEUTRAL, scalar.to_bytes()].concat().try_into().unwrap())
+        };
+        let verifying = VerifyingKey::from_bytes(&key).unwrap();
+        let satisfies = |(message, signature): &([u8; 1], [u8; 64])| {
+            verifying.verify(message, &Signature::from_bytes(signature)).is_ok()
+        };
+        (0..32).map(|i| signed([i])).find(satisfies).expect("every second message")
+    }
+
+    /// SPEC §1.3: signatures are verified strictly. A key of small order has signed everything for everybody,
+    /// in any of its encodings; a nonce point of small order and a scalar that is not reduced make other
+    /// signatures of one message.
+    #[test]
+    fn a_signature_with_a_small_order_or_non_canonical_part_is_refused() {
+        // p + 1 is 1 once more; p - 1 is of order two.
+        for key in [NEUTRAL, edge(0xee, 0xff, 0x7f), edge(0xec, 0xff, 0x7f)] {
+            let (message, forged) = signed_without_nonce(key, Scalar::ZERO);
+            assert_eq!(verify(&key, &message, &forged), Err(NotAuthentic), "a key of small order");
+        }
+        let secret = Scalar::from(12_345u64);
+        let key = (ED25519_BASEPOINT_POINT * secret).compress().0;
+        let (message, signature) = signed_without_nonce(key, secret);
+        assert_eq!(verify(&key, &message, &signature), Err(NotAuthentic), "a nonce point of small order");
+        let honest = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let (key, mut signed) = (honest.verifying_key().to_bytes(), honest.sign(b"m").to_bytes());
+        assert_eq!(verify(&key, b"m", &signed), Ok(()));
+        let mut carry = 0;
+        for (byte, order) in signed[32..].iter_mut().zip(ORDER) {
+            let sum = u16::from(*byte) + u16::from(order) + carry;
+            (*byte, carry) = ((sum & 0xff) as u8, sum >> 8);
+        }
+        assert_eq!(verify(&key, b"m", &signed), Err(NotAuthentic), "a scalar that is too large");
+    }
+
+    /// y = 1.
+    const NEUTRAL: [u8; 32] = edge(1, 0, 0);
+
+    /// Of the group: 2²⁵² + 27742317777372353535851937790883648493.
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
 
     #[test]
     fn secrets_do_not_print() {

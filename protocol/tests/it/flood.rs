@@ -13,7 +13,7 @@ use crate::victim::{NOW, OWN, STRANGER, Victim, facts};
 /// A contact, and its sessions: two that the victim has heard of, the second last, and one that it has not.
 fn met() -> (Victim, Mallory, [Session; 3]) {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-    let ticket = victim.invite();
+    let ticket = victim.invite_for(3);
     let mut sessions = std::array::from_fn(|_| mallory.begin(&victim, &ticket));
     sessions.iter_mut().take(2).for_each(|session| mallory.say(&mut victim, session, vec![]));
     victim.run(MINUTE_MS);

@@ -105,7 +105,7 @@ fn a_device_that_the_pinned_manifest_does_not_list_is_not_heard() {
 #[test]
 fn sessions_follow_the_devices_of_the_pinned_manifest() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-    let ticket = victim.invite();
+    let ticket = victim.invite_for(3);
     let mut stolen = mallory.begin(&victim, &ticket);
     mallory.say(&mut victim, &mut stolen, vec![text(1, NOW)]);
     let proof = stolen.direct_proof(&STRANGER, &OWN, &[8; 32], &[9; 32]);
@@ -212,8 +212,9 @@ fn a_contact_does_not_undo_the_back_off_by_coming_and_going() {
 #[test]
 fn a_receipt_names_nothing_that_did_not_arrive() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-    let ticket = victim.invite();
-    let mut session = mallory.begin(&victim, &ticket);
+    let ticket = victim.invite_for(3);
+    // More messages than one session has without an answer.
+    let [mut session, mut second, mut third] = std::array::from_fn(|_| mallory.begin(&victim, &ticket));
     let odd: Vec<u64> = (1..=1_030).map(|i| 2 * i).collect();
     for some in odd.chunks(15) {
         mallory.say(&mut victim, &mut session, some.iter().map(|seq| text(*seq, NOW)).collect());
@@ -226,13 +227,14 @@ fn a_receipt_names_nothing_that_did_not_arrive() {
     assert!(lies.is_empty(), "acknowledged and never arrived: {lies:?}");
     // Everything again, sealed anew: what was here is not shown twice, and acknowledged.
     let all: Vec<u64> = (1..=2_060).collect();
-    for some in all.chunks(400) {
-        mallory.say(&mut victim, &mut session, some.iter().map(|seq| text(*seq, NOW)).collect());
+    for (i, some) in all.chunks(15).enumerate() {
+        let session = if i < 69 { &mut second } else { &mut third };
+        mallory.say(&mut victim, session, some.iter().map(|seq| text(*seq, NOW)).collect());
         victim.now = victim.now.plus(MINUTE_MS);
     }
     victim.run(10 * MINUTE_MS);
     assert_eq!(victim.read().len(), all.len());
-    assert!(acknowledged(&victim, &mallory, &session).is_superset(&all.into_iter().collect()));
+    assert!(acknowledged(&victim, &mallory, &third).is_superset(&all.into_iter().collect()));
 }
 
 /// What the victim's receipts say; the session that it is with stays as it is.

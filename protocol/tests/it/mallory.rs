@@ -2,7 +2,7 @@
 
 use murmesh_protocol::blind::request_address;
 use murmesh_protocol::id::{InviteToken, MessageId, PeerId, sha256};
-use murmesh_protocol::keys::{AccountKeys, DeviceKeys, Entropy, MailboxKeys};
+use murmesh_protocol::keys::{AccountKeys, DeviceKeys, Entropy, MailboxKeys, MailboxPublic};
 use murmesh_protocol::messenger::io::{Input, Output};
 use murmesh_protocol::session::{LocalDevice, Session, initiate};
 use murmesh_protocol::time::{DAY_MS, Time};
@@ -31,7 +31,7 @@ pub(crate) enum Content {
 pub(crate) struct ContentV1 {
     knows_you: bool,
     mine: (u64, [u8; 8]),
-    yours: (u64, [u8; 8]),
+    pub(crate) yours: (u64, [u8; 8]),
     pub(crate) parts: Vec<Part>,
 }
 
@@ -41,6 +41,7 @@ pub(crate) enum Part {
     Receipt { run: u64, up_to: u64, beyond: Vec<(u64, u64)> },
     Introduction(Introduction),
     Whereabouts(Whereabouts),
+    AlsoHas([u8; 32]),
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -51,6 +52,13 @@ pub(crate) struct Introduction {
     base_key: [u8; 32],
     secret: [u8; 32],
     whereabouts: Whereabouts,
+}
+
+impl Introduction {
+    /// Where its author's mail is deposited.
+    pub(crate) fn mailbox(&self) -> MailboxPublic {
+        MailboxPublic { generation: self.generation, base_key: self.base_key, secret: self.secret }
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -68,6 +76,8 @@ enum InviteContent {
 
 /// An account that keeps to the formats and to nothing else.
 pub(crate) struct Mallory {
+    /// The node it says it lives in.
+    pub(crate) peer: PeerId,
     pub(crate) account: AccountKeys,
     pub(crate) mailbox: MailboxKeys,
     pub(crate) device: DeviceKeys,
@@ -81,13 +91,19 @@ pub(crate) struct Mallory {
 
 impl Mallory {
     pub(crate) fn new() -> Mallory {
-        let entropy = Entropy::from_bytes([66; 32]);
+        Mallory::number(66)
+    }
+
+    /// One of several.
+    pub(crate) fn number(seed: u8) -> Mallory {
+        let entropy = Entropy::from_bytes([seed; 32]);
         let account = AccountKeys::derive(&entropy);
-        let mut rng = ChaCha20Rng::seed_from_u64(66);
+        let mut rng = ChaCha20Rng::seed_from_u64(seed.into());
         let device = DeviceKeys::generate(&mut rng);
         let manifest = Mallory::manifest_of(&account, &device, 5, Vec::new());
         let mailbox = MailboxKeys::derive(&entropy, 0);
         Mallory {
+            peer: PeerId([seed; 32]),
             account,
             mailbox,
             device,
@@ -131,13 +147,7 @@ impl Mallory {
         };
         let manifest = ManifestIn::parse(&manifest).unwrap().verify(victim.account).unwrap();
         let bundle = BundleIn::parse(&bundle).unwrap().verify(&manifest, victim.now).unwrap();
-        let local = LocalDevice {
-            device: &self.device,
-            account: self.account.id(),
-            certificate: certificate(&self.account, self.device.id(), &self.device.dh_public()),
-            manifest_version: self.manifest.version(),
-            manifest_hash: self.manifest.hash(),
-        };
+        let local = local_device(&self.account, &self.device, &self.manifest);
         initiate(victim.now, &local, victim.account, &bundle, Some(token), &mut self.rng).unwrap()
     }
 
@@ -149,7 +159,7 @@ impl Mallory {
             generation: mailbox.generation,
             base_key: mailbox.base_key,
             secret: mailbox.secret,
-            whereabouts: Whereabouts { peer: MALLORY, addresses: vec![], valid_until: NOW },
+            whereabouts: Whereabouts { peer: self.peer, addresses: vec![], valid_until: NOW },
         })
     }
 
@@ -158,16 +168,39 @@ impl Mallory {
         session.seal(&codec::encode(&Content::V1(content)), &mut self.rng).unwrap().inner
     }
 
+    /// A first message, sealed and not yet handed over.
+    pub(crate) fn first(&mut self, session: &mut Session, parts: Vec<Part>) -> Vec<u8> {
+        let introduced = [vec![self.introduction()], parts].concat();
+        self.seal(session, introduced)
+    }
+
     /// Says something in a first message, handed over by the custodian.
     pub(crate) fn say(&mut self, victim: &mut Victim, session: &mut Session, parts: Vec<Part>) {
-        let mut all = vec![self.introduction()];
-        all.extend(parts);
-        let inner = self.seal(session, all);
+        let inner = self.first(session, parts);
+        self.hand_over(victim, &inner);
+    }
+
+    /// The custodian hands a first message over, from the request mailbox of that day.
+    pub(crate) fn hand_over(&mut self, victim: &mut Victim, inner: &[u8]) {
         let day = victim.account.day(victim.now);
         let address = request_address(&victim.account, day).unwrap();
         let expires = victim.now.plus(DAY_MS).seconds();
-        let envelope = seal_round(&victim.account.0, address, day, expires, &inner, &mut self.rng).unwrap();
+        let envelope = seal_round(&victim.account.0, address, day, expires, inner, &mut self.rng).unwrap();
         victim.input(Input::Frame(CUSTODIAN, Frame::Push { envelope }));
+    }
+}
+
+pub(crate) fn local_device<'a>(
+    account: &AccountKeys,
+    device: &'a DeviceKeys,
+    manifest: &Manifest,
+) -> LocalDevice<'a> {
+    LocalDevice {
+        device,
+        account: account.id(),
+        certificate: certificate(account, device.id(), &device.dh_public()),
+        manifest_version: manifest.version(),
+        manifest_hash: manifest.hash(),
     }
 }
 

@@ -119,7 +119,7 @@ fn reaches(victim: &Victim, from: usize, mallory: &Mallory, session: &mut Sessio
 /// Mallory has let the victim's message to it come so far, and begins anew.
 fn begun_anew(half_way: impl Fn(&mut Victim, &Session, EnvelopeId)) {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-    let ticket = victim.invite();
+    let ticket = victim.invite_for(3);
     let (mut session, mut anew) = (mallory.begin(&victim, &ticket), mallory.begin(&victim, &ticket));
     mallory.say(&mut victim, &mut session, vec![]);
     victim.run(MINUTE_MS);

@@ -7,7 +7,7 @@ use murmesh_protocol::control::{
 };
 use murmesh_protocol::id::{AccountId, Address, EnvelopeId, PeerId};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
-use murmesh_protocol::messenger::store::MemoryStore;
+use murmesh_protocol::messenger::store::{MemoryStore, Table};
 use murmesh_protocol::messenger::{Config, Messenger};
 use murmesh_protocol::placement::Region;
 use murmesh_protocol::time::{DAY_MS, SECOND_MS, Time};
@@ -57,10 +57,33 @@ impl Victim {
         let (sent, requests, claimed) = (Vec::new(), 0, BTreeSet::new());
         let mut victim =
             Victim { messenger, store, rng, now: NOW, account, sent, requests, claimed, refuses: None };
-        victim.input(Input::PeerUp(facts(CUSTODIAN, true)));
-        victim.input(Input::PeerUp(facts(STRANGER, false)));
-        victim.run(SECOND_MS);
+        victim.meet();
         victim
+    }
+
+    fn meet(&mut self) {
+        self.input(Input::PeerUp(facts(CUSTODIAN, true)));
+        self.input(Input::PeerUp(facts(STRANGER, false)));
+        self.run(SECOND_MS);
+    }
+
+    /// Starts anew from what is on disk; an older copy of it begins its sessions anew (SPEC §9.2).
+    pub(crate) fn restart(&mut self, rolled_back: bool) {
+        let config = Config { own_peer: OWN, rolled_back };
+        let Victim { store, rng, now, .. } = self;
+        self.messenger = store.transaction(|tx| Messenger::restore(config, *now, tx, rng)).unwrap();
+        self.meet();
+    }
+
+    /// The machine it lives in is suspended: nothing is done until then, and what is due afterwards.
+    pub(crate) fn sleep(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+        self.run(SECOND_MS);
+    }
+
+    /// How many rows of a table are on its disk.
+    pub(crate) fn rows(&self, table: Table) -> usize {
+        self.store.values().filter(|(of, _)| **of == table).count()
     }
 
     /// One input; region questions are answered with the one custodian, dials fail.
@@ -121,7 +144,12 @@ impl Victim {
     }
 
     pub(crate) fn invite(&mut self) -> Ticket {
-        let params = InviteParams { uses: None, expires_ms: None, no_address: false };
+        self.invite_for(1)
+    }
+
+    /// An invite that may be used so often: until its last use its bundle begins sessions.
+    pub(crate) fn invite_for(&mut self, uses: u32) -> Ticket {
+        let params = InviteParams { uses: Some(uses), expires_ms: None, no_address: false };
         let ticket = match self.ask(Request::Invite(params)) {
             Reply::Invite(invite) => invite.ticket.parse().unwrap(),
             other => panic!("{other:?}"),

@@ -121,12 +121,7 @@ fn a_stolen_prekey_does_not_speak_for_others() {
     let split = noise::split(state).unwrap();
 
     let prefix = [bundle.hint().as_slice(), &device_message, &binding.kem_ciphertext, &message].concat();
-    let forge = |split: &Split| {
-        let mut frame = content::pad(b"send Eve money", FIRST_OVERHEAD).unwrap();
-        let (message_key, _) = step(&EpochKeys::derive(split).chain);
-        seal(&message_key, [0; 12], &first_ad(&prefix, 0, &SessionId(split.hash)), &mut frame);
-        [prefix.as_slice(), &[0; 12], &[0; 4], &frame].concat()
-    };
+    let forge = |split: &Split| first_inner(&prefix, split, b"send Eve money");
     // The X message alone convinces Bob's Noise.
     let inner = forge(&split);
     assert!(read_first(&bob.local(), &bob.prekeys, &bundle.id(), &inner).is_ok());
@@ -134,6 +129,65 @@ fn a_stolen_prekey_does_not_speak_for_others() {
     // With one device key more she would be Alice, or Bob talking to himself.
     let bound = bind(&split, bob.device.dh_private(), &alice.device.dh_public()).unwrap();
     assert_eq!(bob.accept(&forge(&bound)).unwrap().introduction.account, alice.account.id());
+}
+
+/// Alice's first message to Bob with a right key for every ciphertext, where one part of what its X message
+/// is bound to is another than what is sent or meant.
+#[derive(Clone, Copy, Debug)]
+enum Unlike {
+    Nothing,
+    Account,
+    Bundle,
+    KemCiphertext,
+    DeviceMessage,
+}
+
+fn bound_to(unlike: Unlike, alice: &Person, bob: &Person) -> Vec<u8> {
+    let bundle = bob.bundle();
+    let (ciphertext, shared) = bundle.encapsulation_key().unwrap().encapsulate_with_rng(&mut rng(3));
+    let ciphertext: [u8; KEM_CIPHERTEXT] = ciphertext.into();
+    let mut binding = Binding { account: bundle.account(), bundle: bundle.id(), kem_ciphertext: ciphertext };
+    let (device_message, device_split) =
+        noise::write(&binding.device_setup(), None, &bundle.device_dh(), &[], &mut rng(4)).unwrap();
+    let psk = first_psk(&device_split, &Secret(shared.into()));
+    let mut bound_message = device_message.clone();
+    match unlike {
+        Unlike::Nothing => {}
+        Unlike::Account => binding.account.0[0] ^= 1,
+        Unlike::Bundle => binding.bundle[0] ^= 1,
+        Unlike::KemCiphertext => binding.kem_ciphertext[0] ^= 1,
+        Unlike::DeviceMessage => bound_message[0] ^= 1,
+    }
+    let prologue = binding.first_prologue(&bound_message);
+    let setup = Setup { pattern: Pattern::Xpsk0, prologue: &prologue, psk: Some(&psk) };
+    let own = alice.device.dh_private();
+    let payload = write_payload(&alice.local(), None, &public_of(&Secret([6; 32])));
+    let (message, split) = noise::write(&setup, Some(own), bundle.spk(), &payload, &mut rng(5)).unwrap();
+    let split = bind(&split, own, &bundle.device_dh()).unwrap();
+    let prefix = [bundle.hint().as_slice(), &device_message, &ciphertext, &message].concat();
+    first_inner(&prefix, &split, b"hello")
+}
+
+/// A first message with this prefix, number 0.
+fn first_inner(prefix: &[u8], split: &Split, content: &[u8]) -> Vec<u8> {
+    let mut frame = content::pad(content, FIRST_OVERHEAD).unwrap();
+    let (message_key, _) = step(&EpochKeys::derive(split).chain);
+    seal(&message_key, [0; 12], &first_ad(prefix, 0, &SessionId(split.hash)), &mut frame);
+    [prefix, &[0; 12], &[0; 4], &frame].concat()
+}
+
+/// SPEC §5.2: the prologue of X binds the recipient's account, bundle, KEM ciphertext and N message. Here
+/// every key is right, so nothing but the prologue refuses: a ciphertext that was made for somebody else, or
+/// is another one with the same secret, means nothing.
+#[test]
+fn a_first_message_is_bound_to_account_bundle_ciphertext_and_device_message() {
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    let accepted = bob.accept(&bound_to(Unlike::Nothing, &alice, &bob)).unwrap();
+    assert_eq!(accepted.opened.content, b"hello");
+    for unlike in [Unlike::Account, Unlike::Bundle, Unlike::KemCiphertext, Unlike::DeviceMessage] {
+        let inner = bound_to(unlike, &alice, &bob);
+        assert_eq!(bob.accept(&inner).unwrap_err(), OpenError, "{unlike:?}");
+    }
 }
 
 #[test]
