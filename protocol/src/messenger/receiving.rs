@@ -70,6 +70,10 @@ impl Messenger {
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
         let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+        if !self.quota.is_left(step.now, &live.account) {
+            // Whether it is this contact's is not known yet. It is tried again with the next.
+            return Ok(Outcome::Unknown);
+        }
         match live.session.open_wide(step.now, inner, table) {
             Ok(opened) => self.on_opened(step, id, &opened, kept_by),
             Err(_) => Ok(Outcome::Unknown),
@@ -146,6 +150,9 @@ impl Messenger {
             self.believed(&account, manifest)?.certifies(introduction.device).map(|device| device.dh);
         if listed != Some(introduction.device_dh) {
             return Ok(Outcome::Refused);
+        }
+        if !self.quota.is_left(step.now, &account) {
+            return Ok(Outcome::Later);
         }
         match self.contacts.get(&account).map(|contact| contact.state) {
             Some(ContactState::Blocked) => return Ok(Outcome::Refused),
