@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use murmesh_protocol::messenger::io::Deadline;
 use murmesh_protocol::store::StoreError;
+use murmesh_protocol::time::Time;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -35,7 +36,7 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 const IDLE: Duration = Duration::from_secs(1);
 /// Pause between attempts to rebuild a machine whose disk fails.
 const REBUILD_PAUSE: Duration = Duration::from_secs(2);
-/// Longest sleep: a clock that is set back must not make a deadline unreachable.
+/// Longest sleep: within it a clock that was set back is noticed, and its machine told.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// A machine with its database and what it needs to perform.
@@ -82,12 +83,15 @@ pub(crate) fn spawn<E: Engine>(
     messages: mpsc::Receiver<E::Message>,
     runtime: Handle,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let body = move || runtime.block_on(Driver { engine, broken: false, dirty: true }.run(messages));
+    let body = move || runtime.block_on(Driver::new(engine, clock::now).run(messages));
     std::thread::Builder::new().name(E::NAME.to_owned()).spawn(body)
 }
 
 struct Driver<E> {
     engine: E,
+    /// The clock the machine goes by, and what it showed last.
+    clock: fn() -> Time,
+    latest: Time,
     /// The machine could not be rebuilt.
     broken: bool,
     /// Something was written since the log was truncated.
@@ -102,6 +106,10 @@ enum Wake<M> {
 }
 
 impl<E: Engine> Driver<E> {
+    fn new(engine: E, clock: fn() -> Time) -> Driver<E> {
+        Driver { engine, clock, latest: Time(0), broken: false, dirty: true }
+    }
+
     async fn run(mut self, mut messages: mpsc::Receiver<E::Message>) {
         self.rebuild();
         self.engine.perform().await;
@@ -120,8 +128,8 @@ impl<E: Engine> Driver<E> {
                 Wake::Message(Some(first)) => self.fill(&mut batch, first, &mut messages),
                 Wake::Timer => self.on_timer(),
             }
-            if let Some(deadline) = self.engine.deadline().filter(|deadline| deadline.at <= clock::now()) {
-                tracing::debug!(machine = E::NAME, reason = deadline.reason, "due");
+            if let Some(reason) = self.is_due() {
+                tracing::debug!(machine = E::NAME, reason, "due");
                 batch.push(self.engine.due());
             }
             if !batch.is_empty() {
@@ -148,8 +156,20 @@ impl<E: Engine> Driver<E> {
         }
     }
 
+    /// Why the machine must look at its deadlines, if it must. A clock that was set back moves all of
+    /// them into the future: the machine mends that, but only when it is called.
+    fn is_due(&mut self) -> Option<&'static str> {
+        let now = (self.clock)();
+        let set_back = now < std::mem::replace(&mut self.latest, now);
+        let deadline = self.engine.deadline()?;
+        if set_back {
+            return Some("the clock was set back");
+        }
+        (deadline.at <= now).then_some(deadline.reason)
+    }
+
     fn sleep(&self) -> Duration {
-        let until = |deadline: Deadline| Duration::from_millis(deadline.at.since(clock::now()));
+        let until = |deadline: Deadline| Duration::from_millis(deadline.at.since((self.clock)()));
         let deadline = self.engine.deadline().map_or(SLEEP_MAX, until);
         let other = if self.broken {
             REBUILD_PAUSE

@@ -183,7 +183,7 @@ impl Keeper {
             Frame::Deposit { envelope, admission } => self.on_deposit(step, &facts, &envelope, &admission),
             Frame::Subscribe { claim, live, digest: _ } => self.on_subscribe(step, &facts, &claim, live),
             Frame::Get { claim, ids } => self.on_get(step, &facts, &claim, &ids),
-            Frame::Tombstone(tombstone) => self.on_tombstone(step, &tombstone),
+            Frame::Tombstone(tombstone) => self.on_tombstone(step, &facts, &tombstone),
             Frame::Admitted { address, ids } => self.on_admitted(step, &facts, &address, &ids),
             Frame::PutRecord { record } => self.on_put_record(step, &facts, &record),
             Frame::GetRecords { address } => self.on_get_records(step, peer, address),

@@ -58,8 +58,8 @@ pub const LIFE_MS: u64 = 14 * DAY_MS;
 pub const GRACE_MS: u64 = 26 * HOUR_MS;
 /// Subscriptions of one peer at a custodian; one more is refused `too-many-subscriptions`.
 pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 128;
-/// Deposited bytes per address prefix (/24, /48) and hour; more is `rate`. Not for loopback and
-/// private addresses.
+/// Deposited bytes, of envelopes, records and tombstones, per address prefix (/24, /48) and hour; more is
+/// `rate`, and a tombstone is not remembered. Not for loopback and private addresses.
 pub const DEPOSIT_BYTES_PER_PREFIX_HOUR_MAX: u64 = 8 * 1024 * 1024;
 /// Prefixes counted at once; the least recent is forgotten.
 pub const DEPOSIT_PREFIXES_MAX: usize = 4_096;
@@ -191,6 +191,8 @@ pub const REGIONS_PAUSE_MS: u64 = 200;
 pub const REGIONS_RATE: Rate = Rate { burst: 8, refill_ms: 10 * SECOND_MS };
 /// How often custodians that come bring the retries of the whole outbox forward; one too many waits.
 pub const NEW_CUSTODIAN_RATE: Rate = Rate { burst: 8, refill_ms: 30 * SECOND_MS };
+/// How often what one contact says or does brings the retries of what waits for it forward; one too many waits.
+pub const CONTACT_WAKES_RATE: Rate = Rate { burst: 4, refill_ms: 15 * SECOND_MS };
 /// Retries brought forward are spread over this: not everything at once, and within a second.
 pub const NEW_CUSTODIAN_SPREAD_MS: u64 = 800;
 /// Direct proofs sent to one peer; one too many is left out (the mailbox is used instead).
@@ -206,6 +208,9 @@ pub const ROUNDS_MAX: usize = 256;
 pub const RECEIPT_GATHER_MS: u64 = 300;
 /// Undecryptable messages on one contact's direct stream within a day after which the session is reset.
 pub const UNDECRYPTABLE_MAX: usize = 5;
+/// Sessions begun anew for one contact because of those: each asks custodians, costs a handshake and seals
+/// its outbox anew. For one too many the count of undecryptable ones begins again.
+pub const SESSION_RESETS_RATE: Rate = Rate { burst: 3, refill_ms: HOUR_MS };
 /// Runs (installations) of one contact whose numbers are remembered; the oldest goes first.
 pub const RUNS_PER_CONTACT_MAX: usize = 8;
 /// First repetition of an introduction that custodians hold; doubled up to `RETRY_MS_MAX`.
@@ -213,7 +218,8 @@ pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;
 /// How long a message that no session knows waits for what comes before it, until it is looked for far
 /// ahead in the sessions.
 pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
-/// Ranges remembered of one run beyond its contiguous part; at the bound the oldest gap is given up.
+/// Ranges remembered of one run beyond its contiguous part; the newest is forgotten, and acknowledged when
+/// it comes again.
 pub const RECEIVED_RANGES_MAX: usize = 1_024;
 /// Bytes of sealed messages that cannot be opened yet; the oldest go first.
 pub const UNOPENED_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -238,6 +238,8 @@ impl Messenger {
     fn start(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         if self.config.rolled_back {
             self.forget_preferred(step)?;
+            // Once: what is made from here on is made after the rollback.
+            self.config.rolled_back = false;
         }
         self.start_adding(step);
         self.start_receipts(step);
@@ -443,6 +445,7 @@ impl Messenger {
             match timer {
                 Timer::Entry(id) => self.on_entry_timer(step, id)?,
                 Timer::Receipt(account) => self.on_receipt_timer(step, account)?,
+                Timer::Wake(account) => self.wake(step, &account)?,
                 Timer::Adding(account) => self.on_adding_timer(step, account)?,
                 Timer::Session(account) => self.on_session_timer(step, account)?,
                 Timer::Body(id) => self.on_body_timer(step, id),

@@ -1,5 +1,6 @@
 //! The loop with an engine that fails on demand, and the real ones on a disk that is full.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use murmesh_protocol::control::{InitParams, Reply, Request, SendParams};
@@ -98,13 +99,17 @@ impl Engine for Fake {
 }
 
 async fn story_of(messages: &[&'static str], deadline: Option<Time>) -> Vec<String> {
+    story_by(clock::now, messages, deadline).await
+}
+
+async fn story_by(clock: fn() -> Time, messages: &[&'static str], deadline: Option<Time>) -> Vec<String> {
     let story = Story::default();
     let (sender, receiver) = mpsc::channel(16);
     for message in messages {
         sender.send(*message).await.unwrap();
     }
     let engine = Fake { story: story.clone(), done: Vec::new(), ended: false, deadline };
-    Driver { engine, broken: false, dirty: false }.run(receiver).await;
+    Driver::new(engine, clock).run(receiver).await;
     let told = story.lock().unwrap();
     told.clone()
 }
@@ -145,6 +150,22 @@ async fn a_panic_is_a_failed_step() {
 async fn a_due_deadline_runs_with_what_is_ready() {
     let told = story_of(&["a", "end"], Some(Time(1))).await;
     assert_eq!(told, ["rebuild", "step a,deadline", "perform a", "perform deadline", "flush"]);
+}
+
+#[tokio::test]
+async fn a_machine_whose_clock_was_set_back_is_called_though_nothing_is_due() {
+    static READ: AtomicU64 = AtomicU64::new(0);
+    /// Goes forward until it is set back by an hour.
+    fn clock() -> Time {
+        const HOUR_MS: u64 = 3_600_000;
+        let read = READ.fetch_add(1, Ordering::Relaxed);
+        Time(if read < 6 { 2 * HOUR_MS + read } else { HOUR_MS + read })
+    }
+    let never = Some(Time(u64::MAX));
+    let messages = ["large", "large", "large", "large", "large", "large", "large", "large", "end"];
+    let told = story_by(clock, &messages, never).await;
+    let called = told.iter().filter(|told| told.starts_with("step") && told.contains("deadline"));
+    assert_eq!(called.count(), 1, "{told:?}");
 }
 
 #[tokio::test]

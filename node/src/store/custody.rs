@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use murmesh_protocol::id::{Address, EnvelopeId};
-use murmesh_protocol::keeper::store::{KeeperStore, Totals, Usage};
+use murmesh_protocol::keeper::store::{KeeperStore, Totals, Usage, tombstone_bytes};
 use murmesh_protocol::store::StoreError;
 use murmesh_protocol::time::Time;
 use murmesh_protocol::wire::codec;
@@ -170,9 +170,9 @@ impl KeeperStore for Transaction<'_> {
         self.execute(sql, params).map(|_| ())
     }
 
-    fn record_seq(&mut self, address: &Address, slot: u8) -> Result<Option<u64>, StoreError> {
-        let sql = "SELECT seq FROM records WHERE address = ?1 AND slot = ?2";
-        self.one(sql, params![address.0, slot], |row| row.get(0).map(unsigned))
+    fn record_held(&mut self, address: &Address, slot: u8) -> Result<Option<(u64, u64)>, StoreError> {
+        let sql = "SELECT seq, size FROM records WHERE address = ?1 AND slot = ?2";
+        self.one(sql, params![address.0, slot], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))
     }
 
     fn records(&mut self, address: &Address) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -182,8 +182,9 @@ impl KeeperStore for Transaction<'_> {
 
     fn put_tombstone(&mut self, tombstone: &Tombstone, expires: Time, keep: u64) -> Result<(), StoreError> {
         let address = tombstone.address.0;
-        let sql = "INSERT INTO tombstones (expires, bytes) VALUES (?1, ?2)";
-        self.execute(sql, params![signed(expires.0), codec::encode(tombstone)])?;
+        let sql = "INSERT INTO tombstones (expires, size, bytes) VALUES (?1, ?2, ?3)";
+        let size = signed(tombstone_bytes(tombstone));
+        self.execute(sql, params![signed(expires.0), size, codec::encode(tombstone)])?;
         let number = self.connection.last_insert_rowid();
         for id in &tombstone.ids {
             self.execute("DELETE FROM tombstoned WHERE address = ?1 AND id = ?2", params![address, id.0])?;

@@ -26,7 +26,8 @@ pub(super) const PRIVATE: &[&str] = &["
 "];
 
 /// `custody.db`: envelopes, records, tombstones of others, and their totals.
-pub(super) const CUSTODY: &[&str] = &["
+pub(super) const CUSTODY: &[&str] = &[
+    "
     CREATE TABLE envelopes (
         cursor INTEGER PRIMARY KEY AUTOINCREMENT,
         address BLOB NOT NULL,
@@ -85,7 +86,17 @@ pub(super) const CUSTODY: &[&str] = &["
     CREATE TRIGGER record_out AFTER DELETE ON records BEGIN
         UPDATE totals SET records = records - 1, bytes = bytes - old.size;
     END;
-"];
+",
+    "
+    ALTER TABLE tombstones ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+    CREATE TRIGGER tombstone_in AFTER INSERT ON tombstones BEGIN
+        UPDATE totals SET bytes = bytes + new.size;
+    END;
+    CREATE TRIGGER tombstone_out AFTER DELETE ON tombstones BEGIN
+        UPDATE totals SET bytes = bytes - old.size;
+    END;
+",
+];
 
 /// Runs the migrations that have not run yet, each in a transaction of its own.
 pub(super) fn migrate(

@@ -65,7 +65,7 @@ impl FromStr for Timestamp {
 
 fn parse(text: &str) -> Option<u64> {
     let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
-    let [year, month, day] = fields::<3>(date, '-')?;
+    let [year, month, day] = fields(date, '-', YEAR_DIGITS_MAX)?;
     let (clock, milli) = match clock.split_once('.') {
         None => (clock, 0),
         Some((clock, fraction)) => {
@@ -75,24 +75,28 @@ fn parse(text: &str) -> Option<u64> {
             (clock, format!("{fraction:0<3}").get(..3)?.parse().ok()?)
         }
     };
-    let [hour, minute, second] = fields::<3>(clock, ':')?;
+    let [hour, minute, second] = fields(clock, ':', 4)?;
     if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let days = day_number(year, month, day)?;
-    Some(days * DAY_MS + hour * HOUR_MS + minute * MINUTE_MS + second * SECOND_MS + milli)
+    let of_day = hour * HOUR_MS + minute * MINUTE_MS + second * SECOND_MS + milli;
+    day_number(year, month, day)?.checked_mul(DAY_MS)?.checked_add(of_day)
 }
 
-fn fields<const N: usize>(text: &str, separator: char) -> Option<[u64; N]> {
-    let parts: Option<Vec<u64>> = text
-        .split(separator)
-        .map(|part| {
-            let plain = (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-            plain.then(|| part.parse().ok()).flatten()
-        })
-        .collect();
+/// Three numbers; the first may have as many digits as said, the others four.
+fn fields(text: &str, separator: char, first_digits_max: usize) -> Option<[u64; 3]> {
+    let mut digits_max = first_digits_max;
+    let mut number = |part: &str| {
+        let plain = (1..=digits_max).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        digits_max = 4;
+        plain.then(|| part.parse().ok()).flatten()
+    };
+    let parts: Option<Vec<u64>> = text.split(separator).map(&mut number).collect();
     parts?.try_into().ok()
 }
+
+/// The year of [`Time::MAX`] has nine: whatever is written can be read.
+const YEAR_DIGITS_MAX: usize = 9;
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -117,6 +121,9 @@ mod tests {
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),
             (1_795_490_545_123, "2026-11-24T03:22:25.123Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "10000-01-01T00:00:00.000Z"),
+            (u64::MAX, "584556019-04-03T14:25:51.615Z"),
         ] {
             assert_eq!(Timestamp(Time(ms)).to_string(), text);
             assert_eq!(text.parse(), Ok(Timestamp(Time(ms))));
@@ -136,8 +143,20 @@ mod tests {
             "2026-11-24T03:22:25.Z",
             "1969-12-31T23:59:59Z",
             "é026-11-24T03:22:25Z",
+            "584556019-04-03T14:25:51.616Z",
+            "999999999-01-01T00:00:00Z",
+            "1000000000-01-01T00:00:00Z",
+            "2026-00011-24T00:00:00Z",
         ] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimestampError), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Events are kept as JSON: one that was written and cannot be read would be a damaged database.
+        #[test]
+        fn whatever_is_written_can_be_read(ms in proptest::num::u64::ANY) {
+            proptest::prop_assert_eq!(Timestamp(Time(ms)).to_string().parse(), Ok(Timestamp(Time(ms))));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::io::Output;
+use super::store::tombstone_bytes;
 use super::{Denied, Keeper, Step};
 use crate::id::{Address, EnvelopeId};
 use crate::limits::{
@@ -10,7 +11,7 @@ use crate::limits::{
     MAILBOX_TOMBSTONES_MAX, REGION_EXTRA_MAX, REPLICAS,
 };
 use crate::messenger::io::{PeerFacts, PeerFault};
-use crate::time::{DAY_MS, Day, Time};
+use crate::time::{DAY_MS, Day, HOUR_MS, Time};
 use crate::wire::claim::{AddressSignature, verify_tombstone};
 use crate::wire::envelope::Envelope;
 use crate::wire::frame::{Admission, CustodyReceipt, Frame, Refusal, Tombstone};
@@ -89,7 +90,14 @@ impl Keeper {
         }
     }
 
-    pub(super) fn on_tombstone(&mut self, step: &mut Step<'_>, tombstone: &Tombstone) -> Result<(), Denied> {
+    /// What is held goes in any case. That it is gone is remembered like everything that a peer can make us
+    /// keep: by its rate, and while there is room. Forgetting costs the owner one more tombstone at the most.
+    pub(super) fn on_tombstone(
+        &mut self,
+        step: &mut Step<'_>,
+        from: &PeerFacts,
+        tombstone: &Tombstone,
+    ) -> Result<(), Denied> {
         let Tombstone { address, day, ids, signature } = tombstone;
         if ids.len() > IDS_PER_CLAIM_MAX {
             return Err(PeerFault::Malformed.into());
@@ -99,15 +107,27 @@ impl Keeper {
         }
         let signature = AddressSignature::parse(signature).map_err(|_| PeerFault::Malformed)?;
         verify_tombstone(address, *day, ids, &signature).map_err(|_| PeerFault::BadSignature)?;
+        let mut news = false;
         for id in ids {
+            news |= step.store.tombstone(address, id)?.is_none();
             if let Some(bytes) = step.store.envelope(address, id)? {
                 step.store.remove_envelope(address, id)?;
                 self.totals.envelopes = self.totals.envelopes.saturating_sub(1);
                 self.totals.bytes = self.totals.bytes.saturating_sub(length(&bytes));
             }
         }
+        if !news {
+            return Ok(());
+        }
+        let size = tombstone_bytes(tombstone);
+        self.rates.charge(step.now, from.prefix, size)?;
+        if self.totals.bytes.saturating_add(size) > self.config.held_bytes_max {
+            return Err(Denied::Refused(Refusal::Disk, HOUR_MS));
+        }
         let expires = step.now.plus(LIFE_MS_MAX + GRACE_MS);
         step.store.put_tombstone(tombstone, expires, MAILBOX_TOMBSTONES_MAX)?;
+        // Others may have gone for it.
+        self.totals = step.store.totals()?;
         Ok(())
     }
 

@@ -31,16 +31,18 @@ impl Keeper {
             return Err(Refusal::BadExpiry.into());
         }
         let slot = head.slot as u8;
-        let held = step.store.record_seq(&address, slot)?;
-        if held.is_some_and(|seq| seq > head.seq) {
+        let held = step.store.record_held(&address, slot)?;
+        if held.is_some_and(|(seq, _)| seq > head.seq) {
             return Err(Refusal::Older.into());
         }
-        if held != Some(head.seq) {
+        if held.is_none_or(|(seq, _)| seq != head.seq) {
             let record = record.verify().map_err(|_| PeerFault::BadSignature)?;
             let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            // The one that it replaces makes room for it.
+            let others = self.totals.bytes.saturating_sub(held.map_or(0, |(_, bytes)| bytes));
             if !own {
                 self.rates.charge(step.now, from.prefix, size)?;
-                if self.totals.bytes.saturating_add(size) > self.config.held_bytes_max {
+                if others.saturating_add(size) > self.config.held_bytes_max {
                     return Err(Denied::Refused(Refusal::Disk, crate::time::HOUR_MS));
                 }
             }
@@ -51,8 +53,7 @@ impl Keeper {
                 head.expires.plus(GRACE_MS),
                 record.as_bytes(),
             )?;
-            // The bytes of the record that was replaced are counted until the next sweep.
-            self.totals.bytes = self.totals.bytes.saturating_add(size);
+            self.totals.bytes = others.saturating_add(size);
             self.totals.records += u64::from(held.is_none());
         }
         self.send(from.peer, Frame::RecordHeld { address, slot, seq: head.seq });

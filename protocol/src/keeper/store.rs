@@ -24,8 +24,17 @@ pub struct Totals {
     pub envelopes: u64,
     /// Records held.
     pub records: u64,
-    /// Bytes of both.
+    /// Bytes of both, and of tombstones ([`tombstone_bytes`]).
     pub bytes: u64,
+}
+
+/// What a tombstone takes up: itself once, and for each id a place where it is found.
+#[must_use]
+pub fn tombstone_bytes(tombstone: &Tombstone) -> u64 {
+    const FIXED: u64 = 48;
+    const EACH_ID: u64 = 96;
+    let ids = u64::try_from(tombstone.ids.len()).unwrap_or(u64::MAX);
+    ids.saturating_mul(EACH_ID).saturating_add(length(&tombstone.signature)).saturating_add(FIXED)
 }
 
 /// An open transaction of the custody store.
@@ -65,13 +74,13 @@ pub trait KeeperStore {
         expires: Time,
         bytes: &[u8],
     ) -> Result<(), StoreError>;
-    /// Sequence number of the record in a slot.
-    fn record_seq(&mut self, address: &Address, slot: u8) -> Result<Option<u64>, StoreError>;
+    /// Sequence number and bytes of the record in a slot.
+    fn record_held(&mut self, address: &Address, slot: u8) -> Result<Option<(u64, u64)>, StoreError>;
     /// All records at an address, by slot.
     fn records(&mut self, address: &Address) -> Result<Vec<Vec<u8>>, StoreError>;
 
-    /// Keeps a tombstone for each of its ids until `expires`; drops the oldest of the mailbox above
-    /// `keep` ids.
+    /// Keeps a tombstone, once, for each of its ids until `expires`; drops the oldest ids of the mailbox above
+    /// `keep`, and a tombstone with the last id that it is kept for.
     fn put_tombstone(&mut self, tombstone: &Tombstone, expires: Time, keep: u64) -> Result<(), StoreError>;
     /// The tombstone that names an id, if one is kept.
     fn tombstone(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Tombstone>, StoreError>;
@@ -99,7 +108,29 @@ struct Contents {
     cursor: u64,
     envelopes: BTreeMap<(Address, EnvelopeId), HeldEnvelope>,
     records: BTreeMap<(Address, u8), (u64, Time, Vec<u8>)>,
-    tombstones: BTreeMap<(Address, EnvelopeId), (u64, Time, Tombstone)>,
+    tombstones: BTreeMap<u64, Buried>,
+    /// Ids, in the order they were named in, and the number of the tombstone that names them.
+    tombstoned: BTreeMap<(Address, EnvelopeId), (u64, u64)>,
+}
+
+#[derive(Clone, Debug)]
+struct Buried {
+    expires: Time,
+    tombstone: Tombstone,
+    /// Ids that it is kept for.
+    ids: usize,
+}
+
+impl Contents {
+    fn forget_tombstoned(&mut self, address: &Address, id: &EnvelopeId) {
+        let Some((_, number)) = self.tombstoned.remove(&(*address, *id)) else { return };
+        if let Some(buried) = self.tombstones.get_mut(&number) {
+            buried.ids -= 1;
+            if buried.ids == 0 {
+                self.tombstones.remove(&number);
+            }
+        }
+    }
 }
 
 impl MemoryStore {
@@ -187,7 +218,8 @@ impl KeeperStore for MemoryStore {
         Ok(Totals {
             envelopes: u64::try_from(self.live.envelopes.len()).unwrap_or(u64::MAX),
             records: u64::try_from(self.live.records.len()).unwrap_or(u64::MAX),
-            bytes: self.held().map(length).sum(),
+            bytes: self.held().map(length).sum::<u64>()
+                + self.live.tombstones.values().map(|buried| tombstone_bytes(&buried.tombstone)).sum::<u64>(),
         })
     }
 
@@ -203,8 +235,8 @@ impl KeeperStore for MemoryStore {
         Ok(())
     }
 
-    fn record_seq(&mut self, address: &Address, slot: u8) -> Result<Option<u64>, StoreError> {
-        Ok(self.live.records.get(&(*address, slot)).map(|(seq, _, _)| *seq))
+    fn record_held(&mut self, address: &Address, slot: u8) -> Result<Option<(u64, u64)>, StoreError> {
+        Ok(self.live.records.get(&(*address, slot)).map(|(seq, _, bytes)| (*seq, length(bytes))))
     }
 
     fn records(&mut self, address: &Address) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -213,34 +245,38 @@ impl KeeperStore for MemoryStore {
     }
 
     fn put_tombstone(&mut self, tombstone: &Tombstone, expires: Time, keep: u64) -> Result<(), StoreError> {
+        let (live, address) = (&mut self.live, tombstone.address);
+        live.cursor += 1;
+        let number = live.cursor;
         for id in &tombstone.ids {
-            self.live.cursor += 1;
-            let row = (self.live.cursor, expires, tombstone.clone());
-            self.live.tombstones.insert((tombstone.address, *id), row);
+            live.forget_tombstoned(&address, id);
+            live.cursor += 1;
+            live.tombstoned.insert((address, *id), (live.cursor, number));
         }
-        let address = tombstone.address;
-        let mut kept: Vec<(u64, EnvelopeId)> = self
-            .live
-            .tombstones
+        let buried = Buried { expires, tombstone: tombstone.clone(), ids: tombstone.ids.len() };
+        live.tombstones.insert(number, buried);
+        let mut kept: Vec<(u64, EnvelopeId)> = live
+            .tombstoned
             .range((address, NO_ID)..=(address, LAST_ID))
-            .map(|((_, id), (order, _, _))| (*order, *id))
+            .map(|((_, id), (order, _))| (*order, *id))
             .collect();
         kept.sort_unstable();
         let surplus = kept.len().saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
-        for (_, id) in kept.into_iter().take(surplus) {
-            self.live.tombstones.remove(&(address, id));
-        }
+        kept.into_iter().take(surplus).for_each(|(_, id)| live.forget_tombstoned(&address, &id));
         Ok(())
     }
 
     fn tombstone(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Tombstone>, StoreError> {
-        Ok(self.live.tombstones.get(&(*address, *id)).map(|(_, _, tombstone)| tombstone.clone()))
+        let number = self.live.tombstoned.get(&(*address, *id)).map(|(_, number)| number);
+        Ok(number.and_then(|n| self.live.tombstones.get(n)).map(|buried| buried.tombstone.clone()))
     }
 
     fn expire(&mut self, now: Time) -> Result<(), StoreError> {
         self.live.envelopes.retain(|_, held| held.expires >= now);
         self.live.records.retain(|_, (_, expires, _)| *expires >= now);
-        self.live.tombstones.retain(|_, (_, expires, _)| *expires >= now);
+        self.live.tombstones.retain(|_, buried| buried.expires >= now);
+        let Contents { tombstones, tombstoned, .. } = &mut self.live;
+        tombstoned.retain(|_, (_, number)| tombstones.contains_key(number));
         Ok(())
     }
 }
@@ -267,11 +303,11 @@ pub fn contract(store: &mut dyn KeeperStore) -> Result<(), StoreError> {
     let third = store.put_envelope(&a, &id(2), Time(200), b"two")?;
     assert!(third > second, "a cursor is never used again");
 
-    assert_eq!(store.record_seq(&a, 1)?, None);
+    assert_eq!(store.record_held(&a, 1)?, None);
     store.put_record(&a, 1, 5, Time(400), b"old")?;
     store.put_record(&a, 1, 6, Time(400), b"new")?;
     store.put_record(&a, 0, 1, Time(150), b"slot0")?;
-    assert_eq!(store.record_seq(&a, 1)?, Some(6));
+    assert_eq!(store.record_held(&a, 1)?, Some((6, 3)));
     assert_eq!(store.records(&a)?, [b"slot0".to_vec(), b"new".to_vec()]);
     assert_eq!(store.totals()?, Totals { envelopes: 3, records: 2, bytes: 20 });
 
@@ -286,11 +322,16 @@ pub fn contract(store: &mut dyn KeeperStore) -> Result<(), StoreError> {
     let kept: Vec<bool> =
         [1, 2, 3, 4].iter().map(|i| Ok(store.tombstone(&a, &id(*i))?.is_some())).collect::<Result<_, _>>()?;
     assert_eq!(kept, [false, true, true, true], "the oldest goes above the bound");
+    let both = tombstone_bytes(&tombstone(&[1, 2])) + tombstone_bytes(&tombstone(&[3, 4]));
+    assert_eq!(store.totals()?, Totals { envelopes: 3, records: 2, bytes: 20 + both });
+    store.put_tombstone(&tombstone(&[2, 5]), Time(500), 9)?;
+    assert_eq!(store.tombstone(&a, &id(2))?, Some(tombstone(&[2, 5])));
+    assert_eq!(store.totals()?.bytes, 20 + both, "one that names nothing any more goes");
     assert_eq!(store.tombstone(&a, &id(4))?, Some(tombstone(&[3, 4])));
     assert_eq!(store.tombstone(&b, &id(4))?, None);
 
     store.expire(Time(200))?;
-    assert_eq!(store.totals()?, Totals { envelopes: 2, records: 1, bytes: 11 });
+    assert_eq!(store.totals()?, Totals { envelopes: 2, records: 1, bytes: 11 + both });
     assert!(!store.has_envelope(&a, &id(9))?);
     store.expire(Time(501))?;
     assert_eq!(store.totals()?, Totals::default());

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::commands::forget_client_ids;
 use super::invites::{InviteContent, hint_address};
 use super::io::{Output, PeerFault, RequestId};
 use super::rows::TicketRow;
@@ -241,6 +242,7 @@ impl Messenger {
             self.end(step, id, crate::control::MessageState::Failed, None)?;
         }
         step.store.prune(Table::Messages, &account.0, u64::MAX)?;
+        forget_client_ids(step, account)?;
         self.contacts.remove(account);
         rows::remove::<super::ContactRow>(step.store, &account.0)?;
         if let Some((request, _)) = adding.client {

@@ -32,6 +32,8 @@ pub(crate) struct Collecting {
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
     /// A message was opened: what could not be opened before may be now.
     pub(crate) progress: bool,
+    /// The last own day whose mailboxes were collected; none: what the account's row says.
+    pub(crate) collected: Option<Day>,
     /// When another custodian last listed a mailbox to its end.
     pub(crate) last_listed: Option<Time>,
     /// Region members without a connection, and when they were last dialed for their ids.
@@ -84,6 +86,19 @@ impl Collecting {
         }
     }
 
+    /// The same, and it is known to be there yet: what was listed of the mailbox is not all of it.
+    fn not_listed(&mut self, address: &Address) {
+        self.list_anew(address);
+        if let Some(mailbox) = self.mailboxes.get_mut(address) {
+            mailbox.listed.clear();
+        }
+    }
+
+    /// Something that was listed of a mailbox has not come yet.
+    pub(crate) fn waits_for(&self, address: &Address) -> bool {
+        self.wanted.values().any(|wanted| wanted.address == *address)
+    }
+
     fn is_dealt_with(&self, id: &EnvelopeId) -> bool {
         self.seen.set.contains(id) || self.unopened.contains(id)
     }
@@ -112,6 +127,7 @@ impl Messenger {
             if more && advanced {
                 self.ask_on(&address, peer);
             } else if peer != self.config.own_peer {
+                mailbox.listed.insert(peer, step.now);
                 self.collecting.last_listed = Some(step.now);
             }
         } else if !mailbox.region.contains(&from) {
@@ -140,7 +156,7 @@ impl Messenger {
             }
         }
         if surplus {
-            self.collecting.list_anew(&address);
+            self.collecting.not_listed(&address);
         }
         self.get(step, &address, from, &ask);
     }
@@ -236,7 +252,7 @@ impl Messenger {
         match outcome {
             Outcome::Opened | Outcome::Duplicate => self.drop_collected(address, id),
             Outcome::Unknown => self.keep_unopened(step, sealed),
-            Outcome::Later => self.collecting.list_anew(&address),
+            Outcome::Later => self.collecting.not_listed(&address),
             // Looked at again at the next start at the earliest.
             Outcome::Refused => self.collecting.seen.insert(id),
         }

@@ -2,13 +2,13 @@
 
 use super::io::{Output, RequestId};
 use super::outbox::custodians;
-use super::rows::{self, ClientIdRow, Kind, MessageRow};
+use super::rows::{self, ClientIdRow, Kind, MessageRow, Record};
 use super::{Messenger, Step, names, reading};
 use crate::control::{
     ContactsReply, ControlError, CustodyStatus, ErrorName, Health, IdReply, MessageState, OutboxReply,
     OutboxStatus, PeerCounts, RenameParams, Reply, Request, SendParams, SendReply, StatusReply,
 };
-use crate::id::sha256;
+use crate::id::{AccountId, sha256};
 use crate::limits::{CLIENT_ID_BYTES_MAX, LIFE_MS, LIFE_MS_MAX, OUTBOX_MAX, TEXT_BYTES_MAX};
 use crate::messenger::content::Place;
 use crate::store::StoreError;
@@ -174,7 +174,7 @@ impl Messenger {
         Ok(Ok(self.send_reply(&message)))
     }
 
-    fn check_send(&self, params: &SendParams) -> Result<crate::id::AccountId, ControlError> {
+    fn check_send(&self, params: &SendParams) -> Result<AccountId, ControlError> {
         let contact = names::resolve(&params.to, &self.contacts)?;
         if self.open_contact(&contact.account).is_none() {
             return Err(ControlError::with(ErrorName::Blocked, contact.name.clone()));
@@ -235,4 +235,12 @@ impl Messenger {
             None => Err(ControlError::with(ErrorName::NoSuchMessage, id)),
         })
     }
+}
+
+/// A conversation is deleted: what was sent in it can be sent again under the same ids.
+pub(crate) fn forget_client_ids(step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
+    for used in rows::scan::<ClientIdRow>(step.store)?.iter().filter(|used| used.contact == *account) {
+        rows::remove::<ClientIdRow>(step.store, &used.key())?;
+    }
+    Ok(())
 }

@@ -15,24 +15,10 @@ impl Messenger {
         self.me.renew_manifest(step.now, step.store)?;
         self.load_records(step)?;
         self.make_records(step)?;
+        self.count_collected(step)?;
         self.open_mailboxes(step)?;
-        let today = self.me.id().day(step.now);
-        if self.me.row.collected < today {
-            self.days_to_collect(step)?;
-        }
         self.timers.set(step.now.plus(POLL_MS), Timer::Poll);
         self.timers.set(step.now.plus(HOUR_MS), Timer::Day);
-        Ok(())
-    }
-
-    /// The missed days count as collected once a custodian has been connected for a day's work: until
-    /// then a restart collects them again.
-    fn days_to_collect(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        let connected = self.peers.keys().any(|peer| *peer != self.config.own_peer);
-        if connected {
-            self.me.row.collected = self.me.id().day(step.now);
-            self.me.save(step.store)?;
-        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::{Messenger, Query, Step};
 use crate::blind::{contact_address, request_address};
 use crate::control::{MessageState, QueuedReason};
 use crate::id::{AccountId, Address, EnvelopeId, MessageId, PeerId};
-use crate::limits::{INTRODUCTION_MS, REDEPOSIT_DAYS, REPLICAS_GOOD, RETRY_MS_MAX};
+use crate::limits::{INTRODUCTION_MS, LIFE_MS_MAX, REDEPOSIT_DAYS, REPLICAS_GOOD, RETRY_MS_MAX};
 use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::{DAY_MS, Day, Time};
@@ -23,9 +23,15 @@ impl Messenger {
             return Ok(());
         }
         let Some(entry) = self.entry(&id) else { return Ok(()) };
-        let due = if entry.is_text() { redeposit_at(&entry.row) } else { entry.next_try.unwrap_or(step.now) };
-        if is_kept(&entry.row) && due > step.now {
-            // Enough copies of this sealed form are out; only the direct way was tried in between.
+        let resealed = entry.row.state == MessageState::Held && !is_kept(&entry.row);
+        let due = match entry.next_try {
+            _ if resealed => step.now,
+            _ if is_kept(&entry.row) && entry.is_text() => redeposit_at(&entry.row),
+            next_try => next_try.unwrap_or(step.now),
+        };
+        if due > step.now {
+            // Enough copies of this sealed form are out, or custodians were asked just now: only the direct way
+            // was tried in between.
             entry.attempt = Attempt::Idle;
             entry.next_try = Some(due);
             self.timers.set(due, Timer::Entry(id));
@@ -111,7 +117,8 @@ impl Messenger {
         if !matches!(entry.attempt, Attempt::Finding) {
             return Ok(());
         }
-        let (to, first, expires) = (entry.row.to, sealed.first, entry.row.expires.seconds());
+        let (to, first) = (entry.row.to, sealed.first);
+        let expires = envelope_expires(step.now, entry.row.expires).seconds();
         let made = seal_round(&mask, address, day, expires, &sealed.inner, step.rng);
         let Ok(bytes) = made else { return self.end(step, id, MessageState::Failed, None) };
         let (able, extra) = self.split_region(&to, first, region);
@@ -196,7 +203,6 @@ impl Messenger {
             Some(Owner::Receipt(account)) => return self.on_receipt_held(step, peer, *account),
             Some(Owner::Entry(id)) => *id,
         };
-        let CustodyReceipt::Plain { until } = receipt;
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         let Attempt::Depositing(deposited) = &mut entry.attempt else { return Ok(()) };
         if !deposited.round.on_held(&peer) {
@@ -207,7 +213,10 @@ impl Messenger {
         if !entry.row.held_by.contains(&peer) {
             entry.row.held_by.push(peer);
         }
-        entry.row.until = Some(entry.row.until.map_or(*until, |known| known.min(*until)));
+        let CustodyReceipt::Plain { until } = *receipt;
+        // What a custodian says counts from now to the end of what it was asked for.
+        let until = until.max(step.now).min(entry.row.expires);
+        entry.row.until = Some(entry.row.until.map_or(until, |known| known.min(until)));
         note(step.store, &mut entry.row, step.now, "held", Some(peer), "a copy is synced")?;
         rows::save(step.store, &entry.row)?;
         self.after_answer(step, id)
@@ -308,6 +317,38 @@ fn after_held(row: &mut OutboxRow, now: Time) -> Time {
     redeposit_at(row)
 }
 
+/// Until when custodians are asked to keep an envelope: the first midnight (UTC) after what it carries has
+/// expired, if that is no longer than they keep anything, else the last before. The exact time, in clear,
+/// would be one value under the addresses of two days.
+pub(crate) fn envelope_expires(now: Time, expires: Time) -> Time {
+    let before = expires.minus(expires.0 % DAY_MS);
+    let after = if before == expires { expires } else { before.plus(DAY_MS) };
+    if after <= now.plus(LIFE_MS_MAX) { after } else { before }
+}
+
 fn deposit(bytes: &[u8]) -> Frame {
     Frame::Deposit { envelope: bytes.to_vec(), admission: Admission::None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_expires_at_a_midnight_that_custodians_accept() {
+        let now = Time(20_000 * DAY_MS + 5);
+        let kept_max = now.plus(LIFE_MS_MAX);
+        for (expires, midnight) in [
+            (now, 20_001),
+            (Time(20_001 * DAY_MS), 20_001),
+            (Time(20_001 * DAY_MS + 1), 20_002),
+            (Time(20_030 * DAY_MS), 20_030),
+            (Time(20_030 * DAY_MS + 1), 20_030),
+            (kept_max, 20_030),
+        ] {
+            let at = envelope_expires(now, expires);
+            assert_eq!(at, Time(midnight * DAY_MS), "{expires:?}");
+            assert!(at <= kept_max);
+        }
+    }
 }

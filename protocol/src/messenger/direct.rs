@@ -16,7 +16,7 @@ use crate::control::ContactState;
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::limits::{
     DIAL_PAUSE_MS, PROOF_SEARCHES_RATE, PROOFS_PER_PEER_MAX, PROOFS_RATE, PROVERS_PER_PEER_MAX,
-    UNDECRYPTABLE_MAX,
+    SESSION_RESETS_RATE, UNDECRYPTABLE_MAX,
 };
 use crate::session;
 use crate::store::StoreError;
@@ -36,6 +36,8 @@ pub(crate) struct Direct {
     dial_failed_at: BTreeMap<AccountId, Time>,
     /// Undecryptable messages on a contact's proven stream.
     undecryptable: BTreeMap<AccountId, Vec<Time>>,
+    /// Sessions begun anew because of those.
+    resets: BTreeMap<AccountId, Allowance>,
     /// Contacts a new session is being made with, and what was found so far.
     pub(crate) wanted: BTreeMap<AccountId, Found>,
 }
@@ -199,7 +201,10 @@ impl Messenger {
                 failures.push(step.now);
                 if failures.len() >= UNDECRYPTABLE_MAX {
                     failures.clear();
-                    self.want_session(step, &account);
+                    let resets = self.direct.resets.entry(account).or_default();
+                    if resets.take(step.now, SESSION_RESETS_RATE) {
+                        self.want_session(step, &account);
+                    }
                 }
                 Ok(())
             }

@@ -118,7 +118,8 @@ impl Messenger {
         self.put_record(step, &signer, place, &Root::Token(row.token), &bytes)
     }
 
-    /// Uses an invite once. The last use replaces its record by one that says so.
+    /// Uses an invite once. The last use replaces its record by one that says so, and deletes the private
+    /// prekeys: the session that it let in has all it needs.
     pub(crate) fn use_invite(
         &mut self,
         step: &mut Step<'_>,
@@ -132,6 +133,7 @@ impl Messenger {
         row.uses_left -= 1;
         rows::save(step.store, &row)?;
         if row.uses_left == 0 {
+            rows::remove::<PrekeyRow>(step.store, &row.hint)?;
             self.put_invite(step, &row, &InviteContent::Ended)?;
         }
         Ok(true)

@@ -8,14 +8,20 @@ use super::timers::Timer;
 use super::{Messenger, Query, Step};
 use crate::blind::{AddressSigner, BlindedSigner};
 use crate::id::{Address, EnvelopeId, PeerId};
-use crate::limits::{COLLECT_DAYS_MAX, POLL_MS, SUBSCRIBED};
+use crate::limits::{COLLECT_DAYS_MAX, POLL_MS, REPLICAS, REPLICAS_GOOD, SUBSCRIBED};
 use crate::store::StoreError;
-use crate::time::{Day, MINUTE_MS};
+use crate::time::{Day, MINUTE_MS, Time};
 use crate::wire::claim;
 use crate::wire::frame::{Claim, Frame};
 
 /// How long a region member that could not be reached is left alone.
 const CUSTODIAN_DIAL_MS: u64 = MINUTE_MS;
+
+/// Mailboxes of one day.
+const KINDS: usize = 2;
+
+/// Days to come that custodians list (SPEC §3.2).
+const DAYS_AHEAD: i32 = 2;
 
 /// One of our mailboxes: one address, one day.
 pub(crate) struct Mailbox {
@@ -26,6 +32,8 @@ pub(crate) struct Mailbox {
     pub(crate) region: Vec<PeerId>,
     /// Custodians that were asked on their present connection.
     pub(crate) asked: BTreeMap<PeerId, Asked>,
+    /// Other members of the region that listed it to its end, and when they last did.
+    pub(crate) listed: BTreeMap<PeerId, Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +60,8 @@ impl Messenger {
     /// The mailboxes of the days in tolerance, and of the days that were missed.
     pub(crate) fn open_mailboxes(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         let today = self.me.id().day(step.now);
-        let missed_from = today.offset(-i32::try_from(COLLECT_DAYS_MAX).unwrap_or(30));
-        let from = self.me.row.collected.offset(-1).clamp(missed_from, today.offset(-1));
         let mut open = BTreeMap::new();
-        let mut day = from;
+        let mut day = self.first_open(today);
         while day <= today.offset(1) {
             let signers = [
                 (Kind::Request, BlindedSigner::request(&self.me.account, day), self.me.id().0),
@@ -74,6 +80,7 @@ impl Messenger {
                     mask,
                     region: Vec::new(),
                     asked: BTreeMap::new(),
+                    listed: BTreeMap::new(),
                 });
                 open.insert(address, mailbox);
             }
@@ -82,6 +89,62 @@ impl Messenger {
         self.collecting.mailboxes = open;
         self.look_up_regions(step);
         Ok(())
+    }
+
+    /// The first day whose mailboxes are open: the day before the last that counts as collected, at the most
+    /// [`COLLECT_DAYS_MAX`] ago. Who counted a day that is to come had a clock that was wrong: what it has
+    /// collected is not known.
+    fn first_open(&self, today: Day) -> Day {
+        let missed_from = today.offset(-i32::try_from(COLLECT_DAYS_MAX).unwrap_or(30));
+        let collected = self.collecting.collected.unwrap_or(self.me.row.collected);
+        if collected > today {
+            missed_from
+        } else {
+            collected.offset(-1).clamp(missed_from, today.offset(-1))
+        }
+    }
+
+    /// Days count as collected, in their order, when both their mailboxes have been listed after they were
+    /// over. Custodians refuse to list a day that is to come, but for two: by so many is a clock that is ahead
+    /// mistaken in what it counts, so two days fewer are remembered for the next start.
+    pub(crate) fn count_collected(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        let today = self.me.id().day(step.now);
+        let mut day = self.first_open(today);
+        if self.is_listed(today, Day(0)) {
+            while day < today.offset(-1) && self.is_listed(day, day.offset(2)) && !self.is_awaited(day) {
+                day = day.offset(1);
+            }
+        }
+        self.collecting.collected = Some(day.offset(1));
+        let sure = day.offset(1 - DAYS_AHEAD);
+        if sure > self.me.row.collected || self.me.row.collected > today {
+            self.me.row.collected = sure;
+            self.me.save(step.store)?;
+        }
+        Ok(())
+    }
+
+    /// Whether both mailboxes of a day have been listed to their end, on `since` or later, by as many of the
+    /// nearest eight as have to be asked to meet one of those that have a message that was `held`: in a
+    /// large region more than all but four, in a small one, where fewer may have been there, four or all.
+    fn is_listed(&self, day: Day, since: Day) -> bool {
+        let mut mailboxes = self.collecting.mailboxes.values().filter(|mailbox| mailbox.day == day);
+        let listed = |mailbox: &Mailbox| {
+            let members = mailbox.region.iter().filter(|peer| **peer != self.config.own_peer);
+            let nearest: Vec<&PeerId> = members.take(REPLICAS).collect();
+            let times = nearest.iter().filter_map(|peer| mailbox.listed.get(peer));
+            let by = times.filter(|at| self.me.id().day(**at) >= since).count();
+            let all_but_good = nearest.len().saturating_sub(REPLICAS_GOOD);
+            by > all_but_good && by >= nearest.len().min(REPLICAS_GOOD)
+        };
+        let kinds = mailboxes.clone().count();
+        kinds == KINDS && mailboxes.all(listed)
+    }
+
+    /// Something that was listed of a day has not come yet.
+    fn is_awaited(&self, day: Day) -> bool {
+        let mut mailboxes = self.collecting.mailboxes.iter().filter(|(_, mailbox)| mailbox.day == day);
+        mailboxes.any(|(address, _)| self.collecting.waits_for(address))
     }
 
     /// Asks who keeps each of our mailboxes and records, after peers came or went.
@@ -106,6 +169,7 @@ impl Messenger {
         if !region.contains(&own) {
             region.push(own);
         }
+        mailbox.listed.retain(|peer, _| region.contains(peer));
         mailbox.region = region;
         self.subscribe(step, address, false);
     }

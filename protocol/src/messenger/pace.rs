@@ -1,11 +1,15 @@
-//! How often peers that come and go make everything be looked at again (SPEC §9.1).
+//! How often peers that come and go, and contacts that say something, make everything be looked at again
+//! (SPEC §9.1).
 //!
 //! A peer that reconnects in a loop, or a hundred that come at once, cost what a few do: the next look
 //! serves all of them.
 
+use std::collections::BTreeMap;
+
 use super::allowance::Allowance;
 use super::timers::{Timer, Timers};
-use crate::limits::{NEW_CUSTODIAN_RATE, REGIONS_PAUSE_MS, REGIONS_RATE, Rate};
+use crate::id::AccountId;
+use crate::limits::{CONTACT_WAKES_RATE, NEW_CUSTODIAN_RATE, REGIONS_PAUSE_MS, REGIONS_RATE, Rate};
 use crate::time::Time;
 
 /// What is due already, and what may be done.
@@ -13,6 +17,8 @@ use crate::time::Time;
 pub(crate) struct Pace {
     regions: Turn,
     custodians: Turn,
+    /// By contact: what waits for it was tried at once, out of its turn.
+    wakes: BTreeMap<AccountId, Turn>,
 }
 
 /// One thing that is done for all who prompt it until its time.
@@ -35,6 +41,20 @@ impl Pace {
     /// Peers came or went: regions are looked up after a pause.
     pub(crate) fn regions_changed(&mut self, now: Time, timers: &mut Timers) {
         self.regions.prompt(now, REGIONS_PAUSE_MS, REGIONS_RATE, Timer::Regions, timers);
+    }
+
+    /// Something of a contact's came, and entries for it wait for their next attempt: whether they may have it
+    /// now. If not, they are woken once more when they may.
+    pub(crate) fn may_wake(&mut self, now: Time, account: &AccountId, timers: &mut Timers) -> bool {
+        let turn = self.wakes.entry(*account).or_default();
+        if turn.allowance.take(now, CONTACT_WAKES_RATE) {
+            return true;
+        }
+        if turn.at <= now {
+            turn.at = turn.allowance.next(now, CONTACT_WAKES_RATE);
+            timers.set(turn.at, Timer::Wake(*account));
+        }
+        false
     }
 
     /// A custodian came: what nobody could keep so far has a chance.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::allowance::Allowance;
 use super::content::{Part, Receipt};
+use super::depositing::envelope_expires;
 use super::outbox::Owner;
 use super::rounds::Round;
 use super::rows::{self, Kind, ReceivedRun, SealedRow};
@@ -62,13 +63,6 @@ impl ReceivedRun {
         if self.has(seq) {
             return false;
         }
-        if self.beyond.len() >= RECEIVED_RANGES_MAX
-            && let Some((_, end)) = self.beyond.first().copied()
-        {
-            // So many gaps are its author's doing: the oldest is given up, as if it had arrived.
-            self.up_to = self.up_to.max(end);
-            self.beyond.remove(0);
-        }
         self.beyond.push((seq, seq));
         self.beyond.sort_unstable();
         let mut merged: Vec<(u64, u64)> = Vec::new();
@@ -79,6 +73,8 @@ impl ReceivedRun {
                 Some(_) | None => merged.push((from, to)),
             }
         }
+        // So many gaps: the newest is not acknowledged until it comes again. Never what is not here.
+        merged.truncate(RECEIVED_RANGES_MAX);
         self.beyond = merged;
         true
     }
@@ -259,7 +255,7 @@ impl Messenger {
             self.receipt_later(step, account);
             return Ok(());
         };
-        let expires = step.now.plus(LIFE_MS).seconds();
+        let expires = envelope_expires(step.now, step.now.plus(LIFE_MS)).seconds();
         let Ok(bytes) = seal_round(&mask, address, day, expires, &sealed.inner, step.rng) else {
             self.receipt_later(step, account);
             return Ok(());
@@ -396,13 +392,18 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_bounded_and_the_oldest_is_given_up() {
+    fn ranges_are_bounded_and_the_newest_is_forgotten() {
         let mut run = ReceivedRun::default();
         let odd = |i: usize| 2 * u64::try_from(i).unwrap() + 3;
-        (0..RECEIVED_RANGES_MAX).for_each(|i| assert!(run.insert(odd(i))));
+        (0..RECEIVED_RANGES_MAX - 1).for_each(|i| assert!(run.insert(odd(i))));
+        assert_eq!((run.up_to, run.beyond.len()), (0, RECEIVED_RANGES_MAX - 1));
+        assert!(run.insert(odd(RECEIVED_RANGES_MAX - 1)));
         assert_eq!((run.up_to, run.beyond.len()), (0, RECEIVED_RANGES_MAX));
         assert!(run.insert(odd(RECEIVED_RANGES_MAX)));
-        assert_eq!((run.up_to, run.beyond.len()), (3, RECEIVED_RANGES_MAX));
+        assert_eq!((run.up_to, run.beyond.len()), (0, RECEIVED_RANGES_MAX));
+        assert!(!run.has(odd(RECEIVED_RANGES_MAX)) && run.has(odd(RECEIVED_RANGES_MAX - 1)));
+        // Where one was filled there is room: it is taken when it comes again.
+        assert!(run.insert(4) && run.insert(odd(RECEIVED_RANGES_MAX)) && run.has(odd(RECEIVED_RANGES_MAX)));
     }
 
     proptest::proptest! {

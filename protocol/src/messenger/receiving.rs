@@ -13,7 +13,7 @@ use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::keys::PrekeyPair;
-use crate::limits::{CONTACTS_MAX, FIRST_MESSAGES_RATE, GRACE_MS, RUNS_PER_CONTACT_MAX};
+use crate::limits::{CONTACTS_MAX, FIRST_MESSAGES_RATE, GRACE_MS, LIFE_MS_MAX, RUNS_PER_CONTACT_MAX};
 use crate::session::{self, Accepted, FirstHeader, Opened, WideTable};
 use crate::store::StoreError;
 use crate::time::Time;
@@ -294,11 +294,13 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         self.owe_receipt(step, account)?;
         let key = rows::message_key(account, false, &text.id);
-        if rows::load::<MessageRow>(step.store, &key)?.is_some() {
-            return Ok(());
-        }
+        let is_here = rows::load::<MessageRow>(step.store, &key)?.is_some();
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
         let missing = take_place(&mut contact.received, text.place);
+        if is_here {
+            // Its place may have been forgotten (RECEIVED_RANGES_MAX).
+            return rows::save(step.store, contact);
+        }
         if self.clock.ends(text.expires.plus(GRACE_MS)) < step.now {
             // Its life is over, by any clock: it is not shown, and nobody waits for it.
             return rows::save(step.store, contact);
@@ -313,9 +315,10 @@ impl Messenger {
             own: false,
             place: text.place,
             arrival: self.me.row.arrivals,
-            at: text.at,
+            // Its author says when, by a clock of its own: not later than any honest one.
+            at: text.at.min(step.now.plus(GRACE_MS)),
             received_at: Some(step.now),
-            expires: text.expires,
+            expires: text.expires.min(step.now.plus(LIFE_MS_MAX + GRACE_MS)),
             text: text.text,
             state: MessageState::Delivered,
             path: Some(if kept_by.is_some() { Path::Mailbox } else { Path::Direct }),

@@ -69,7 +69,7 @@ pub(crate) struct AccountRow {
     pub(crate) created_at: Time,
     /// Mailbox generation in use.
     pub(crate) generation: u32,
-    /// The last own day whose mailboxes were collected.
+    /// The last own day whose mailboxes were surely collected.
     pub(crate) collected: Day,
     /// Numbers handed out: messages (arrival order), events.
     pub(crate) arrivals: u64,

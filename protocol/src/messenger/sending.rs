@@ -35,9 +35,10 @@ impl Messenger {
         self.advance(step, id)
     }
 
-    /// Something changed for a contact: look at its entries, in order.
+    /// Something changed for a contact: look at its entries, in order. Those that wait for their next attempt
+    /// have it now, but not as often as the contact likes.
     pub(crate) fn wake(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
-        let mut at = None;
+        let (mut at, mut allowed) = (None, None);
         while let Some(key) = self.outbox.after(account, at) {
             at = Some(key);
             if self.is_online(account) && self.outbox.window_is_full(account) {
@@ -45,15 +46,37 @@ impl Messenger {
                 break;
             }
             let (_, _, id) = key;
-            if let Some(entry) = self.entry(&id)
-                && entry.row.state == MessageState::Queued
-                && matches!(entry.attempt, Attempt::Idle)
-            {
-                entry.next_try = None;
+            if self.has_backed_off(step, &id) {
+                if self.may_go_directly(account, &id) {
+                    self.begin(step, id)?;
+                    continue;
+                }
+                let may_wake = || self.pace.may_wake(step.now, account, &mut self.timers);
+                if *allowed.get_or_insert_with(may_wake)
+                    && let Some(entry) = self.entry(&id)
+                {
+                    entry.next_try = None;
+                }
             }
             self.advance(step, id)?;
         }
         Ok(())
+    }
+
+    /// An entry that nobody keeps yet and that waits for its next attempt.
+    fn has_backed_off(&self, step: &Step<'_>, id: &MessageId) -> bool {
+        self.outbox.entries.get(id).is_some_and(|entry| {
+            let waits = matches!(entry.attempt, Attempt::Idle) && entry.row.state == MessageState::Queued;
+            waits && entry.next_try.is_some_and(|at| at > step.now)
+        })
+    }
+
+    /// It has not been sent on the direct stream that is open: that costs nobody else anything.
+    fn may_go_directly(&self, account: &AccountId, id: &MessageId) -> bool {
+        let unsent = self.outbox.entries.get(id).is_some_and(|entry| entry.direct_at.is_none());
+        let preferred = self.contacts.get(account).and_then(|contact| contact.preferred);
+        let live = preferred.and_then(|id| self.sessions.get(&id));
+        unsent && self.is_online(account) && live.is_some_and(|live| !live.session.is_initial())
     }
 
     /// A new custodian is there: what nobody could keep so far has a chance, within a second but not
@@ -279,9 +302,6 @@ impl Messenger {
             let Some(entry) = self.entry(&id) else { continue };
             if matches!(entry.attempt, Attempt::AwaitingReceipt(_)) {
                 entry.attempt = Attempt::Idle;
-                if entry.row.state == MessageState::Queued {
-                    entry.next_try = None;
-                }
                 self.advance(step, id)?;
             }
         }

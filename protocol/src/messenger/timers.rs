@@ -14,6 +14,8 @@ pub(crate) enum Timer {
     Entry(MessageId),
     /// A receipt is owed to a contact.
     Receipt(AccountId),
+    /// What waits for a contact may be tried out of its turn again.
+    Wake(AccountId),
     /// A contact is being added: ask again, or answer its client.
     Adding(AccountId),
     /// A session is wanted: take the best answer.
@@ -39,6 +41,7 @@ impl Timer {
         match self {
             Timer::Entry(_) => "outbox: an entry is due",
             Timer::Receipt(_) => "inbox: a receipt is owed",
+            Timer::Wake(_) => "outbox: a contact was heard from",
             Timer::Adding(_) => "contacts: an invite record is awaited",
             Timer::Session(_) => "session: a bundle is awaited",
             Timer::Body(_) => "collecting: a body is awaited",

@@ -3,11 +3,12 @@
 use murmesh_protocol::blind::{AddressSigner, BlindedSigner};
 use murmesh_protocol::id::{Address, EnvelopeId, PeerId};
 use murmesh_protocol::keeper::io::{Input, Output};
-use murmesh_protocol::keeper::store::MemoryStore;
+use murmesh_protocol::keeper::store::{KeeperStore, MemoryStore, tombstone_bytes};
 use murmesh_protocol::keeper::{Config, Keeper};
 use murmesh_protocol::keys::{AccountKeys, Entropy};
 use murmesh_protocol::limits::{
-    GRACE_MS, IDS_PER_CLAIM_MAX, LIFE_MS_MAX, MAILBOX_ENVELOPES_MAX, SUBSCRIPTIONS_PER_PEER_MAX,
+    DEPOSIT_BYTES_PER_PREFIX_HOUR_MAX, GRACE_MS, IDS_PER_CLAIM_MAX, LIFE_MS_MAX, MAILBOX_ENVELOPES_MAX,
+    SUBSCRIPTIONS_PER_PEER_MAX,
 };
 use murmesh_protocol::messenger::io::{PeerFacts, PeerFault};
 use murmesh_protocol::time::{DAY_MS, Day, Time};
@@ -144,7 +145,7 @@ fn a_deposit_is_held_listed_fetched_and_dropped_for_good() {
     assert_eq!(bench.get(today, &[id]), [Frame::Push { envelope: envelope.clone() }]);
     bench.ask(SENDER, Frame::Tombstone(tombstone(&[id])));
     assert_eq!(bench.keeper.totals().envelopes, 0);
-    assert_eq!(bench.keeper.totals().bytes, 0);
+    assert_eq!(bench.keeper.totals().bytes, tombstone_bytes(&tombstone(&[id])));
     assert_eq!(bench.refusal(&envelope), Some(Refusal::Tombstoned), "deleted is never resurrected");
     let address = signer(today).address();
     assert_eq!(bench.get(today, &[id]), [Frame::Missing { address, ids: vec![id] }]);
@@ -347,4 +348,72 @@ fn a_tombstone_or_a_get_that_the_owner_did_not_sign_does_nothing() {
     let claim = Claim { address, day: today, cursor: 0, signature };
     let frames = bench.ask(SENDER, Frame::Get { claim, ids: vec![id] });
     assert!(matches!(frames[..], [Frame::Refused { why: Refusal::BadSignature, .. }]), "{frames:?}");
+}
+
+/// A new record of an address takes the place of the old one, in the quota too.
+#[test]
+fn a_record_that_replaces_another_needs_no_more_room() {
+    let today = NOW.utc_day();
+    let record = |bench: &mut Bench, seq: u64, content: &[u8]| {
+        let head = RecordHead { slot: Slot::Manifest, day: today, seq, expires: NOW.plus(DAY_MS) };
+        seal_record(&signer(today), &head, &[1; 32], content, &mut bench.rng).unwrap()
+    };
+    let size = u64::try_from(record(&mut Bench::new(0), 5, b"x").len()).unwrap();
+    for (room, fits) in [(size - 1, false), (size, true)] {
+        let mut bench = Bench::new(room);
+        for (seq, content, fits) in
+            [(5, b"x".as_slice(), fits), (6, b"y", fits), (7, b"z", fits), (8, b"zz", false)]
+        {
+            let record = record(&mut bench, seq, content);
+            let answer = bench.ask(SENDER, Frame::PutRecord { record }).pop().unwrap();
+            assert_eq!(matches!(answer, Frame::RecordHeld { .. }), fits, "{seq}: {answer:?}");
+        }
+        assert_eq!(bench.keeper.totals().bytes, if fits { size } else { 0 });
+    }
+}
+
+#[test]
+fn a_tombstone_is_remembered_while_there_is_room_and_drops_what_is_held_in_any_case() {
+    let unknown = tombstone(&[EnvelopeId([4; 32]), EnvelopeId([5; 32])]);
+    let size = tombstone_bytes(&unknown);
+    let remembered = |bench: &mut Bench, tombstone: &Tombstone| {
+        bench.ask(SENDER, Frame::Tombstone(tombstone.clone()));
+        bench.store.tombstone(&tombstone.address, &tombstone.ids[0]).unwrap().is_some()
+    };
+    for (room, fits) in [(size - 1, false), (size, true), (size + 1, true)] {
+        let mut bench = Bench::new(room);
+        assert_eq!(remembered(&mut bench, &unknown), fits, "{room} bytes");
+        assert_eq!(bench.keeper.totals().bytes, if fits { size } else { 0 });
+        remembered(&mut bench, &unknown);
+        assert_eq!(bench.keeper.totals().bytes, if fits { size } else { 0 }, "again: nothing new");
+    }
+    let mut bench = Bench::new(1 << 20);
+    let mut spender = facts(SENDER);
+    spender.prefix = Some([1; 6]);
+    bench.input(Input::PeerUp(spender));
+    let envelopes: Vec<Vec<u8>> = (0..2).map(|_| bench.small()).collect();
+    envelopes.iter().for_each(|envelope| assert_eq!(bench.refusal(envelope), None));
+    let held: Vec<Tombstone> = envelopes.iter().map(|bytes| tombstone(&[EnvelopeId::of(bytes)])).collect();
+    assert!(remembered(&mut bench, &held[0]));
+    let mut spent = 2 * 512 + tombstone_bytes(&held[0]);
+    // The rest of the hour goes into records of one slot.
+    for seq in 1.. {
+        let head = RecordHead { slot: Slot::Manifest, day: NOW.utc_day(), seq, expires: NOW.plus(DAY_MS) };
+        let record = seal_record(&signer(head.day), &head, &[1; 32], &[0; 16_000], &mut bench.rng).unwrap();
+        spent += u64::try_from(record.len()).unwrap();
+        let answer = bench.ask(SENDER, Frame::PutRecord { record }).pop().unwrap();
+        if !matches!(answer, Frame::RecordHeld { .. }) {
+            break;
+        }
+    }
+    assert!(spent > DEPOSIT_BYTES_PER_PREFIX_HOUR_MAX);
+    // What is left is less than a record, and may hold some tombstones yet.
+    let many = |i: u8| {
+        tombstone(&(0..64).map(|j| EnvelopeId([i, j].repeat(16).try_into().unwrap())).collect::<Vec<_>>())
+    };
+    let kept = (0..4).filter(|i| remembered(&mut bench, &many(*i))).count();
+    assert!(kept < 4, "a rate for them too");
+    assert!(!remembered(&mut bench, &many(9)));
+    bench.ask(SENDER, Frame::Tombstone(held[1].clone()));
+    assert_eq!(bench.keeper.totals().envelopes, 0, "what is held goes");
 }

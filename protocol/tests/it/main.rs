@@ -12,6 +12,7 @@ mod attack;
 mod canaries;
 mod chaos;
 mod clocks;
+mod collected_days;
 mod custody;
 mod delivery;
 mod flood;

@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::victim::{CUSTODIAN, NOW, Victim};
 
+/// Where it says that it lives.
+pub(crate) const MALLORY: PeerId = PeerId([66; 32]);
+
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Content {
     V1(ContentV1),
@@ -147,7 +150,7 @@ impl Mallory {
             generation: mailbox.generation,
             base_key: mailbox.base_key,
             secret: mailbox.secret,
-            whereabouts: Whereabouts { peer: PeerId([66; 32]), addresses: vec![], valid_until: NOW },
+            whereabouts: Whereabouts { peer: MALLORY, addresses: vec![], valid_until: NOW },
         })
     }
 
