@@ -70,6 +70,10 @@ impl Messenger {
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
         let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+        if !self.quota.is_left(step.now, &live.account) {
+            // Whether it is this contact's is not known yet. It is tried again with the next.
+            return Ok(Outcome::Unknown);
+        }
         match live.session.open_wide(step.now, inner, table) {
             Ok(opened) => self.on_opened(step, id, &opened, kept_by),
             Err(_) => Ok(Outcome::Unknown),

@@ -1,7 +1,7 @@
 //! A contact that says what it likes: the contents of sessions, written by hand (SPEC §8.5).
 
 use murmesh_protocol::blind::request_address;
-use murmesh_protocol::id::{InviteToken, MessageId, PeerId, sha256};
+use murmesh_protocol::id::{InviteToken, MessageId, PeerId, SessionId, sha256};
 use murmesh_protocol::keys::{AccountKeys, DeviceKeys, Entropy, MailboxKeys, MailboxPublic};
 use murmesh_protocol::messenger::io::{Input, Output};
 use murmesh_protocol::session::{LocalDevice, Session, initiate};
@@ -41,16 +41,16 @@ pub(crate) enum Part {
     Receipt { run: u64, up_to: u64, beyond: Vec<(u64, u64)> },
     Introduction(Introduction),
     Whereabouts(Whereabouts),
-    AlsoHas([u8; 32]),
+    AlsoHas(SessionId),
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Introduction {
     manifest: Vec<u8>,
     nickname: String,
-    generation: u32,
-    base_key: [u8; 32],
-    secret: [u8; 32],
+    pub(crate) generation: u32,
+    pub(crate) base_key: [u8; 32],
+    pub(crate) secret: [u8; 32],
     whereabouts: Whereabouts,
 }
 
