@@ -84,6 +84,11 @@ pub const DEPOSIT_ROUND_MS: u64 = 10 * SECOND_MS;
 pub const DIRECT_HEAD_START_MS: u64 = SECOND_MS;
 /// How long a message sent directly waits for its receipt before it is deposited too.
 pub const DIRECT_RECEIPT_MS: u64 = 2 * SECOND_MS;
+/// When the first of the messages on a direct stream is sent again if no receipt came: custodians may have it,
+/// and its receipt be lost. Doubled each time, up to `DIRECT_AGAIN_MS_MAX`, until one comes.
+pub const DIRECT_AGAIN_MS: u64 = 5 * SECOND_MS;
+/// Longest pause until then.
+pub const DIRECT_AGAIN_MS_MAX: u64 = 10 * MINUTE_MS;
 /// A failed dial of a contact is not repeated for this long, unless something changed.
 pub const DIAL_PAUSE_MS: u64 = 30 * SECOND_MS;
 /// Messages on their way over one direct stream; the others wait.

@@ -446,6 +446,7 @@ impl Messenger {
                 Timer::Entry(id) => self.on_entry_timer(step, id)?,
                 Timer::Receipt(account) => self.on_receipt_timer(step, account)?,
                 Timer::Wake(account) => self.wake(step, &account)?,
+                Timer::DirectAgain(account) => self.send_again_directly(step, &account)?,
                 Timer::Adding(account) => self.on_adding_timer(step, account)?,
                 Timer::Session(account) => self.on_session_timer(step, account)?,
                 Timer::Body(id) => self.on_body_timer(step, id),

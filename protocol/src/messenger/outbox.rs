@@ -11,7 +11,7 @@ use super::rows::{self, Kind, OutboxRow, Record};
 use super::store::MessengerStore;
 use crate::control::{Custodians, MessageState, OutboxEntry};
 use crate::id::{AccountId, EnvelopeId, MessageId};
-use crate::limits::{DIRECT_WINDOW, ROUNDS_MAX};
+use crate::limits::{DIRECT_AGAIN_MS, DIRECT_AGAIN_MS_MAX, DIRECT_WINDOW, ROUNDS_MAX};
 use crate::store::StoreError;
 use crate::time::Time;
 
@@ -34,6 +34,16 @@ struct Line {
     order: BTreeSet<Key>,
     /// On their way over the direct stream.
     direct: BTreeSet<MessageId>,
+    again: Again,
+}
+
+/// One of those is sent again when no receipt comes.
+#[derive(Debug, Default)]
+struct Again {
+    /// How often it was since the last receipt.
+    times: u32,
+    /// When the next is looked for, if one is.
+    at: Option<Time>,
 }
 
 /// An entry's place in its contact's line: the order they were written in, introductions first.
@@ -212,6 +222,31 @@ impl Outbox {
         };
     }
 
+    /// A message goes over a contact's direct stream: when to look whether its receipt has come, unless
+    /// that is looked for before.
+    pub(crate) fn look_again_at(&mut self, account: &AccountId, now: Time) -> Option<Time> {
+        let again = &mut self.by_contact.get_mut(account)?.again;
+        let at = now.plus(DIRECT_AGAIN_MS);
+        let news = again.at.is_none_or(|known| known > at);
+        news.then(|| *again.at.insert(at))
+    }
+
+    /// The message that has been on a contact's direct stream for the longest, if that is too long, and
+    /// when to look for the next.
+    pub(crate) fn overdue(&mut self, account: &AccountId, now: Time) -> Option<(Option<MessageId>, Time)> {
+        let Outbox { entries, by_contact, .. } = self;
+        let Line { direct, again, .. } = by_contact.get_mut(account)?;
+        again.at.take_if(|at| *at <= now)?;
+        let sent = direct.iter().filter_map(|id| Some((entries.get(id)?.direct_at?, *id)));
+        let (sent_at, id) = sent.min()?;
+        let patience = (DIRECT_AGAIN_MS << again.times).min(DIRECT_AGAIN_MS_MAX);
+        let due = sent_at.plus(DIRECT_AGAIN_MS) <= now;
+        let next = if due { now.plus(patience) } else { sent_at.plus(DIRECT_AGAIN_MS) };
+        again.times = again.times.saturating_add(u32::from(due)).min(16);
+        again.at = Some(next);
+        Some((due.then_some(id), next))
+    }
+
     /// As many messages are on their way over a contact's direct stream as may be.
     pub(crate) fn window_is_full(&self, account: &AccountId) -> bool {
         self.by_contact.get(account).is_some_and(|line| line.direct.len() >= DIRECT_WINDOW)
@@ -226,7 +261,9 @@ impl Outbox {
         let Some(mut entry) = self.entries.remove(id) else { return Ok(None) };
         if let Some(line) = self.by_contact.get_mut(&entry.row.to) {
             line.order.remove(&entry.key());
-            line.direct.remove(id);
+            if line.direct.remove(id) {
+                line.again.times = 0;
+            }
             if line.order.is_empty() {
                 self.by_contact.remove(&entry.row.to);
             }
@@ -234,5 +271,69 @@ impl Outbox {
         entry.stop().map(|envelope| self.by_envelope.remove(&envelope));
         rows::remove::<OutboxRow>(store, &id.0)?;
         Ok(Some(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messenger::content::Place;
+    use crate::messenger::store::MemoryStore;
+
+    const TO: AccountId = AccountId([1; 32]);
+
+    fn sent(outbox: &mut Outbox, i: u8, at: Time) -> MessageId {
+        let id = MessageId([i; 16]);
+        let row = OutboxRow {
+            id,
+            to: TO,
+            kind: Kind::Text(Place { run: 1, seq: u64::from(i) }),
+            created: at,
+            expires: Time::MAX,
+            state: MessageState::Queued,
+            reason: None,
+            held_by: Vec::new(),
+            want: 0,
+            until: None,
+            attempts: 0,
+            redeposits: 0,
+            sealed: None,
+            steps: 0,
+        };
+        outbox.insert(Entry::new(row));
+        outbox.set_direct(&id, Some(at));
+        id
+    }
+
+    #[test]
+    fn without_a_receipt_one_message_is_overdue_ever_more_rarely() {
+        let (mut outbox, mut now) = (Outbox::default(), Time(1_000));
+        let first = sent(&mut outbox, 9, now);
+        assert_eq!(outbox.look_again_at(&TO, now), Some(now.plus(DIRECT_AGAIN_MS)));
+        let second = sent(&mut outbox, 3, now.plus(1));
+        assert_eq!(outbox.look_again_at(&TO, now.plus(1)), None, "one look is due before");
+        assert_eq!(outbox.overdue(&TO, now.plus(DIRECT_AGAIN_MS - 1)), None);
+        let mut ids = Vec::new();
+        now = now.plus(DIRECT_AGAIN_MS);
+        for times in 0..30 {
+            let (id, next) = outbox.overdue(&TO, now).unwrap();
+            let pause = DIRECT_AGAIN_MS.saturating_mul(1 << times).min(DIRECT_AGAIN_MS_MAX);
+            assert_eq!((id.is_some(), next), (true, now.plus(pause)));
+            ids.extend(id);
+            outbox.set_direct(&id.unwrap(), Some(now));
+            now = next;
+        }
+        assert_eq!(ids[..3], [first, second, first], "each has its turn");
+        // A receipt for one: the other has its time again.
+        let mut store = MemoryStore::default();
+        store.transaction(|tx| outbox.remove(tx, &first)).unwrap();
+        outbox.set_direct(&second, Some(now));
+        assert_eq!(outbox.overdue(&TO, now), Some((None, now.plus(DIRECT_AGAIN_MS))), "just sent");
+        now = now.plus(DIRECT_AGAIN_MS);
+        assert_eq!(outbox.overdue(&TO, now), Some((Some(second), now.plus(DIRECT_AGAIN_MS))));
+        // The stream is gone: there is nothing to look for, and a new one is looked at in time.
+        outbox.set_direct(&second, None);
+        assert_eq!(outbox.overdue(&TO, now.plus(DIRECT_AGAIN_MS)), None);
+        assert_eq!(outbox.look_again_at(&TO, now), Some(now.plus(DIRECT_AGAIN_MS)));
     }
 }

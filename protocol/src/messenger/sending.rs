@@ -264,7 +264,33 @@ impl Messenger {
         note(step.store, &mut entry.row, step.now, "direct", Some(peer), "sent")?;
         rows::save(step.store, &entry.row)?;
         self.outbox.set_direct(&id, Some(step.now));
+        if let Some(at) = self.outbox.look_again_at(to, step.now) {
+            self.timers.set(at, Timer::DirectAgain(*to));
+        }
         self.timers.set(until, Timer::Entry(id));
+        self.send(peer, frame);
+        Ok(())
+    }
+
+    /// No receipt came for what went directly, and what custodians hold is not sent again for a day: one
+    /// message is, and its receipt says what of all is there.
+    pub(crate) fn send_again_directly(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        let Some((overdue, next)) = self.outbox.overdue(account, step.now) else { return Ok(()) };
+        self.timers.set(next, Timer::DirectAgain(*account));
+        let (Some(id), Some(peer)) = (overdue, self.direct.peer_of(account)) else { return Ok(()) };
+        if !self.ensure_sealed(step, id)? {
+            return Ok(());
+        }
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        let Some(sealed) = entry.row.sealed.as_ref().filter(|sealed| !sealed.first) else { return Ok(()) };
+        let frame = Frame::Direct { inner: sealed.inner.clone() };
+        note(step.store, &mut entry.row, step.now, "direct", Some(peer), "sent again: no receipt came")?;
+        rows::save(step.store, &entry.row)?;
+        self.outbox.set_direct(&id, Some(step.now));
         self.send(peer, frame);
         Ok(())
     }

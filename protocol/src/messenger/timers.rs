@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Receipt(AccountId),
     /// What waits for a contact may be tried out of its turn again.
     Wake(AccountId),
+    /// A contact's receipt for what went directly has not come: ask for it.
+    DirectAgain(AccountId),
     /// A contact is being added: ask again, or answer its client.
     Adding(AccountId),
     /// A session is wanted: take the best answer.
@@ -42,6 +44,7 @@ impl Timer {
             Timer::Entry(_) => "outbox: an entry is due",
             Timer::Receipt(_) => "inbox: a receipt is owed",
             Timer::Wake(_) => "outbox: a contact was heard from",
+            Timer::DirectAgain(_) => "outbox: no receipt came over a direct stream",
             Timer::Adding(_) => "contacts: an invite record is awaited",
             Timer::Session(_) => "session: a bundle is awaited",
             Timer::Body(_) => "collecting: a body is awaited",

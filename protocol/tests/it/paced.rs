@@ -4,7 +4,7 @@
 use murmesh_protocol::control::{MessageState, Reply, Request};
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::limits::{PROOFS_RATE, REPEATED_RECEIPTS_RATE, ROUNDS_MAX};
-use murmesh_protocol::time::{MINUTE_MS, SECOND_MS};
+use murmesh_protocol::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use murmesh_protocol::wire::frame::Frame;
 
 use crate::world::World;
@@ -214,5 +214,31 @@ fn a_long_burst_to_a_contact_who_is_online_is_delivered() {
         let texts = world.texts_from(1, "p0");
         let expected: Vec<String> = (0..1_000).map(|i| format!("text {i:04}")).collect();
         assert_eq!(texts, expected);
+    }
+}
+
+/// The receipt of p1's is lost, and so is the one for the copy in its mailbox. Both stay on line: p0 sends the
+/// message again, ever more rarely, and the next receipt heals it.
+#[test]
+fn a_lost_receipt_is_asked_for_again_but_ever_more_rarely() {
+    for (seed, lost_ms, heals_ms) in
+        [(94, 20 * SECOND_MS, 30 * SECOND_MS), (95, 5 * MINUTE_MS, 6 * MINUTE_MS)]
+    {
+        let mut world = World::connected(seed, 4);
+        world.run(MINUTE_MS);
+        (world.record, world.mute) = (true, Some((1, 0)));
+        let sent: Vec<String> = (0..2).map(|i| world.say(0, "p1", &format!("{i}")).id).collect();
+        let last = sent.last().unwrap();
+        assert!(world.wait_state(0, last, MessageState::Held, 20 * SECOND_MS));
+        world.run(lost_ms);
+        let direct = frames(&world, |frame| matches!(frame, Frame::Direct { .. })).len();
+        assert!(direct <= sent.len() + 8, "{direct} direct messages for {} texts", sent.len());
+        world.mute = None;
+        assert!(world.wait_state(0, last, MessageState::Delivered, heals_ms), "{:?}", world.state(0, last));
+        let lost = |id: &&String| world.state(0, id) != Some(MessageState::Delivered);
+        assert_eq!(sent.iter().filter(lost).count(), 0);
+        world.recorded.clear();
+        world.run(HOUR_MS);
+        assert_eq!(frames(&world, |frame| matches!(frame, Frame::Direct { .. })).len(), 0);
     }
 }

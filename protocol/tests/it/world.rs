@@ -85,6 +85,8 @@ pub(crate) struct World {
     pub(crate) recorded: Vec<Vec<u8>>,
     pub(crate) record: bool,
     crashed: Vec<usize>,
+    /// Sealed messages that the first sends to the second directly are lost.
+    pub(crate) mute: Option<(usize, usize)>,
 }
 
 impl World {
@@ -113,6 +115,7 @@ impl World {
             recorded: Vec::new(),
             record: false,
             crashed: Vec::new(),
+            mute: None,
         };
         for i in 0..accounts + custodians {
             let mut rng = ChaCha20Rng::seed_from_u64(seed ^ ((i as u64 + 1) << 32));
@@ -363,6 +366,9 @@ impl World {
         let linked = i == j || self.links.contains_key(&(i.min(j), i.max(j)));
         if !linked && !self.connect(i, j) {
             return self.dial(i, peer);
+        }
+        if self.mute == Some((i, j)) && matches!(frame, Frame::Direct { .. }) {
+            return;
         }
         if self.record && i != j {
             self.recorded.push(frame.to_bytes());
