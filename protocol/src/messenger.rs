@@ -320,6 +320,7 @@ impl Messenger {
     /// What a step leaves to its end: rounds that others made room for, receipts owed to contacts that are online, tombstones of what
     /// was opened.
     fn finish(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        self.open_the_unopened(step)?;
         self.begin_waiting_rounds(step)?;
         self.flush_receipts(step)?;
         self.flush_tombstones();

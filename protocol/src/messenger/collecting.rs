@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::io::{Output, PeerFault};
 use super::mailboxes::{Asked, Kind, Mailbox};
 use super::receiving::Outcome;
+use super::sessions::Live;
 use super::timers::Timer;
-use super::unopened::{Sealed, Unopened};
+use super::unopened::{Sealed, Unopened, Way};
 use super::{Messenger, Step};
-use crate::id::{Address, EnvelopeId, PeerId, SessionId};
+use crate::id::{AccountId, Address, EnvelopeId, PeerId, SessionId};
 use crate::limits::{
     BODY_MS, IDS_PER_CLAIM_MAX, REGION_EXTRA_MAX, REPLICAS, SEEN_ENVELOPES_MAX, WANTED_PER_PEER_MAX,
 };
+use crate::session;
 use crate::store::StoreError;
 use crate::time::{Day, Time};
 use crate::wire::claim;
@@ -30,8 +32,8 @@ pub(crate) struct Collecting {
     wanted: BTreeMap<EnvelopeId, Wanted>,
     unopened: Unopened,
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
-    /// A message was opened: what could not be opened before may be now.
-    pub(crate) progress: bool,
+    /// What was opened in this step, with its session: what could not be opened before may be now.
+    pub(crate) opened: Vec<(SessionId, [u8; 16])>,
     /// The last own day whose mailboxes were collected; none: what the account's row says.
     pub(crate) collected: Option<Day>,
     /// When another custodian last listed a mailbox to its end.
@@ -235,16 +237,18 @@ impl Messenger {
         }
         let inner = unmask(&mailbox.mask, &envelope);
         self.collecting.wanted.remove(&id);
-        let sealed = Sealed { address, id, inner, from: peer, tried: false };
-        if self.on_sealed_mail(step, sealed)? == Outcome::Opened {
-            self.open_the_unopened(step)?;
-        }
-        Ok(())
+        self.on_sealed_mail(
+            step,
+            Sealed { way: Way::Mailbox { address, id, from: peer }, inner, tried: false },
+        )
     }
 
-    fn on_sealed_mail(&mut self, step: &mut Step<'_>, sealed: Sealed) -> Result<Outcome, StoreError> {
-        let (address, id, from) = (sealed.address, sealed.id, Some(sealed.from));
-        let Some(mailbox) = self.collecting.mailboxes.get(&address) else { return Ok(Outcome::Refused) };
+    fn on_sealed_mail(&mut self, step: &mut Step<'_>, sealed: Sealed) -> Result<(), StoreError> {
+        let (address, id, from) = match sealed.way {
+            Way::Direct(account) => return self.on_sealed_direct(step, account, sealed),
+            Way::Mailbox { address, id, from } => (address, id, Some(from)),
+        };
+        let Some(mailbox) = self.collecting.mailboxes.get(&address) else { return Ok(()) };
         let outcome = match mailbox.kind {
             Kind::Request => self.on_first(step, &sealed.inner, from)?,
             Kind::Contact => self.on_later(step, &sealed.inner, from)?,
@@ -256,7 +260,25 @@ impl Messenger {
             // Looked at again at the next start at the earliest.
             Outcome::Refused => self.collecting.seen.insert(id),
         }
-        Ok(outcome)
+        Ok(())
+    }
+
+    /// A message on a contact's stream. One that no session knows may be far ahead: what was sent before it
+    /// went by mailbox. It waits; only what is not found far ahead either cannot be opened.
+    pub(crate) fn on_sealed_direct(
+        &mut self,
+        step: &mut Step<'_>,
+        account: AccountId,
+        sealed: Sealed,
+    ) -> Result<(), StoreError> {
+        match self.on_later(step, &sealed.inner, None)? {
+            // What is too much is tried again, by its mailbox.
+            Outcome::Opened | Outcome::Duplicate | Outcome::Later => {}
+            Outcome::Unknown if self.collecting.unopened.contains_direct(&account, &sealed.inner) => {}
+            Outcome::Unknown => self.keep_unopened(step, sealed),
+            Outcome::Refused => self.on_undecryptable(step, &account),
+        }
+        Ok(())
     }
 
     fn keep_unopened(&mut self, step: &Step<'_>, sealed: Sealed) {
@@ -267,10 +289,19 @@ impl Messenger {
         }
     }
 
-    /// Tries in rounds what no session could open, until there is no progress.
+    /// At the end of a step: what was opened lets its sessions recognise more. In rounds, until they do not.
     pub(crate) fn open_the_unopened(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        while core::mem::take(&mut self.collecting.progress) {
-            for sealed in self.collecting.unopened.take() {
+        while !self.collecting.opened.is_empty() {
+            let (ids, tags): (BTreeSet<SessionId>, BTreeSet<[u8; 16]>) =
+                core::mem::take(&mut self.collecting.opened).into_iter().unzip();
+            let moved: Vec<&Live> = ids.iter().filter_map(|id| self.sessions.get(id)).collect();
+            let ready = self.collecting.unopened.take_if(|inner| {
+                // A copy of what was opened is recognised by its tag: it has to be dropped.
+                session::tag_of(inner).is_none_or(|tag| {
+                    tags.contains(&tag) || moved.iter().any(|live| live.session.recognises(&tag))
+                })
+            });
+            for sealed in ready {
                 self.on_sealed_mail(step, sealed)?;
             }
         }
@@ -287,18 +318,31 @@ impl Messenger {
             if sought.is_empty() {
                 break;
             }
-            let Some(table) = self.sessions.get(&id).map(|live| live.session.wide_table()) else { continue };
+            let Some(live) = self.sessions.get(&id) else { continue };
+            let (account, table) = (live.account, live.session.wide_table());
             for sealed in core::mem::take(&mut sought) {
-                match self.on_far_ahead(step, id, &sealed.inner, &table, Some(sealed.from))? {
-                    Outcome::Opened => self.drop_collected(sealed.address, sealed.id),
-                    Outcome::Duplicate | Outcome::Unknown | Outcome::Later | Outcome::Refused => {
+                let from = match sealed.way {
+                    Way::Mailbox { from, .. } => Some(from),
+                    Way::Direct(from) if from == account => None,
+                    Way::Direct(_) => {
                         sought.push_back(sealed);
+                        continue;
                     }
+                };
+                match (self.on_far_ahead(step, id, &sealed.inner, &table, from)?, sealed.way) {
+                    (Outcome::Opened, Way::Mailbox { address, id, .. }) => self.drop_collected(address, id),
+                    (Outcome::Opened, Way::Direct(_)) => {}
+                    _ => sought.push_back(sealed),
                 }
             }
         }
-        sought.into_iter().for_each(|sealed| self.keep_unopened(step, sealed));
-        self.open_the_unopened(step)
+        for sealed in sought {
+            match sealed.way {
+                Way::Mailbox { .. } => self.keep_unopened(step, sealed),
+                Way::Direct(account) => self.on_undecryptable(step, &account),
+            }
+        }
+        Ok(())
     }
 
     fn drop_collected(&mut self, address: Address, id: EnvelopeId) {

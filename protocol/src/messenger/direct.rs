@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use super::allowance::Allowance;
 use super::io::PeerFacts;
-use super::receiving::Outcome;
 use super::rows::{self, ContactRow};
 use super::sealing::Found;
 use super::sessions::Live;
+use super::unopened::{Sealed, Way};
 use super::{Messenger, Step};
 use crate::control::ContactState;
 use crate::id::{AccountId, PeerId, SessionId};
@@ -192,22 +192,22 @@ impl Messenger {
             // Somebody else's message, passed on: its own way will bring it.
             return Ok(());
         }
-        match self.on_later(step, inner, None)? {
-            // What is too much is tried again, by its mailbox.
-            Outcome::Opened | Outcome::Duplicate | Outcome::Later => Ok(()),
-            Outcome::Unknown | Outcome::Refused => {
-                let failures = self.direct.undecryptable.entry(account).or_default();
-                failures.retain(|at| step.now.since(*at) < DAY_MS);
-                failures.push(step.now);
-                if failures.len() >= UNDECRYPTABLE_MAX {
-                    failures.clear();
-                    let resets = self.direct.resets.entry(account).or_default();
-                    if resets.take(step.now, SESSION_RESETS_RATE) {
-                        self.want_session(step, &account);
-                    }
-                }
-                Ok(())
-            }
+        let sealed = Sealed { way: Way::Direct(account), inner: inner.to_vec(), tried: false };
+        self.on_sealed_direct(step, account, sealed)
+    }
+
+    /// Something on a contact's stream cannot be opened: too often, and the session is lost on our side.
+    pub(crate) fn on_undecryptable(&mut self, step: &Step<'_>, account: &AccountId) {
+        let failures = self.direct.undecryptable.entry(*account).or_default();
+        failures.retain(|at| step.now.since(*at) < DAY_MS);
+        failures.push(step.now);
+        if failures.len() < UNDECRYPTABLE_MAX {
+            return;
+        }
+        failures.clear();
+        let resets = self.direct.resets.entry(*account).or_default();
+        if resets.take(step.now, SESSION_RESETS_RATE) {
+            self.want_session(step, account);
         }
     }
 

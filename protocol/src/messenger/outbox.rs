@@ -11,7 +11,7 @@ use super::rows::{self, Kind, OutboxRow, Record};
 use super::store::MessengerStore;
 use crate::control::{Custodians, MessageState, OutboxEntry};
 use crate::id::{AccountId, EnvelopeId, MessageId};
-use crate::limits::{DIRECT_AGAIN_MS, DIRECT_AGAIN_MS_MAX, DIRECT_WINDOW, ROUNDS_MAX};
+use crate::limits::{DIRECT_AGAIN_MS, DIRECT_AGAIN_MS_MAX, DIRECT_RECEIPT_MS, DIRECT_WINDOW, ROUNDS_MAX};
 use crate::store::StoreError;
 use crate::time::Time;
 
@@ -35,6 +35,8 @@ struct Line {
     /// On their way over the direct stream.
     direct: BTreeSet<MessageId>,
     again: Again,
+    /// When a receipt last covered some of them.
+    progressed_at: Option<Time>,
 }
 
 /// One of those is sent again when no receipt comes.
@@ -245,6 +247,19 @@ impl Outbox {
         again.times = again.times.saturating_add(u32::from(due)).min(16);
         again.at = Some(next);
         Some((due.then_some(id), next))
+    }
+
+    /// A receipt of the contact's covered something.
+    pub(crate) fn progressed(&mut self, account: &AccountId, now: Time) {
+        if let Some(line) = self.by_contact.get_mut(account) {
+            line.progressed_at = Some(now);
+        }
+    }
+
+    /// Until when an entry that waits for room on a direct stream has patience: receipts come in.
+    pub(crate) fn patient_until(&self, entry: &Entry) -> Option<Time> {
+        let line = self.by_contact.get(&entry.row.to).filter(|_| entry.direct_at.is_none())?;
+        Some(line.progressed_at?.plus(DIRECT_RECEIPT_MS))
     }
 
     /// As many messages are on their way over a contact's direct stream as may be.

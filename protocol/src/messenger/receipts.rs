@@ -139,12 +139,19 @@ impl Messenger {
     /// At the end of a step: over a direct stream at once, else later by mailbox.
     pub(crate) fn flush_receipts(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         for account in core::mem::take(&mut self.unflushed) {
-            match self.direct.peer_of(&account) {
+            match self.direct_way_of_receipts(&account) {
                 Some(peer) => self.send_receipt(step, &account, peer)?,
                 None => self.schedule_receipt(step, account),
             }
         }
         Ok(())
+    }
+
+    /// The contact's stream, unless we have just begun the session anew: it hears of that by its mailbox.
+    fn direct_way_of_receipts(&self, account: &AccountId) -> Option<PeerId> {
+        let preferred = self.contacts.get(account)?.preferred?;
+        let known = self.sessions.get(&preferred).is_some_and(|live| !live.session.is_initial());
+        self.direct.peer_of(account).filter(|_| known)
     }
 
     fn receipt_parts(&self, account: &AccountId) -> Vec<Part> {
@@ -163,8 +170,10 @@ impl Messenger {
             && !sealed.first
         {
             self.send(peer, Frame::Direct { inner: sealed.inner });
-            self.paid(step, account)?;
+            return self.paid(step, account);
         }
+        // Its session is used up: another is being made.
+        self.receipt_later(step, *account);
         Ok(())
     }
 
@@ -202,7 +211,7 @@ impl Messenger {
         if !self.contacts.get(&account).is_some_and(|contact| contact.receipt_owed) {
             return Ok(());
         }
-        if let Some(peer) = self.direct.peer_of(&account) {
+        if let Some(peer) = self.direct_way_of_receipts(&account) {
             return self.send_receipt(step, &account, peer);
         }
         let parts = self.receipt_parts(&account);
@@ -338,6 +347,9 @@ impl Messenger {
             Kind::Text(place) => receipt.covers(&place),
             Kind::Introduction => false,
         });
+        if !covered.is_empty() {
+            self.outbox.progressed(account, step.now);
+        }
         for id in covered {
             // A receipt that comes by mailbox may be for a message that went directly.
             let direct = self.entry(&id).is_some_and(|entry| entry.direct_at.is_some());

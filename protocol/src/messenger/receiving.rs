@@ -193,7 +193,7 @@ impl Messenger {
         self.quota.take(step.now, &account, opened.content.len());
         let replay_key = opened.replay_key;
         rows::save(step.store, &OpenedRow { replay_key, account, day: step.now.utc_day() })?;
-        self.collecting.progress = true;
+        self.collecting.opened.push((id, replay_key));
         // What a contact's own device sealed badly is its loss, not a reason to keep it.
         let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Opened) };
         let also = content.parts.iter().find_map(|part| match part {

@@ -112,6 +112,9 @@ impl Messenger {
         }
         let to = entry.row.to;
         let online = self.is_online(&to);
+        if online && self.waits_in_line(step, &id) {
+            return Ok(());
+        }
         let Some(entry) = self.entry(&id) else { return Ok(()) };
         match &entry.attempt {
             Attempt::Idle if entry.next_try.is_some_and(|at| at > step.now) => Ok(()),
@@ -129,8 +132,39 @@ impl Messenger {
         }
     }
 
+    /// Waits for room on the direct stream: a receipt makes some, and wakes the contact's entries. Sealed only
+    /// then, on what the session is by then: the contact's answers renew it meanwhile.
+    fn stand_in_line(&mut self, step: &Step<'_>, id: MessageId) {
+        let Some(entry) = self.outbox.entries.get_mut(&id) else { return };
+        if matches!(entry.attempt, Attempt::Idle | Attempt::Dialing(_)) {
+            let until = step.now.plus(DIRECT_RECEIPT_MS);
+            entry.attempt = Attempt::AwaitingReceipt(until);
+            self.timers.set(until, Timer::Entry(id));
+        }
+    }
+
+    /// Its patience is over, but receipts for those before it come in over the direct stream: its turn comes
+    /// sooner than custodians could help.
+    fn waits_in_line(&mut self, step: &Step<'_>, id: &MessageId) -> bool {
+        let Some(entry) = self.outbox.entries.get(id) else { return false };
+        let Attempt::AwaitingReceipt(until) = entry.attempt else { return false };
+        let Some(patience) = self.outbox.patient_until(entry) else { return false };
+        if until > step.now || patience <= step.now || !self.outbox.window_is_full(&entry.row.to) {
+            return false;
+        }
+        if let Some(entry) = self.outbox.entries.get_mut(id) {
+            entry.attempt = Attempt::AwaitingReceipt(patience);
+        }
+        self.timers.set(patience, Timer::Entry(*id));
+        true
+    }
+
     fn begin(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
         let Some(to) = self.outbox.entries.get(&id).map(|entry| entry.row.to) else { return Ok(()) };
+        if self.outbox.window_is_full(&to) && self.may_go_directly(&to, &id) {
+            self.stand_in_line(step, id);
+            return Ok(());
+        }
         if !self.ensure_sealed(step, id)? {
             return Ok(());
         }
@@ -244,18 +278,9 @@ impl Messenger {
         id: MessageId,
         to: &AccountId,
     ) -> Result<(), StoreError> {
-        let window_full = self.outbox.window_is_full(to);
         let until = step.now.plus(DIRECT_RECEIPT_MS);
         let Some(peer) = self.direct.peer_of(to) else { return Ok(()) };
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
-        if entry.direct_at.is_none() && window_full {
-            // A receipt opens the window and wakes the contact's entries. Until none comes.
-            if matches!(entry.attempt, Attempt::Idle | Attempt::Dialing(_)) {
-                entry.attempt = Attempt::AwaitingReceipt(until);
-                self.timers.set(until, Timer::Entry(id));
-            }
-            return Ok(());
-        }
         let Some(sealed) = &entry.row.sealed else { return Ok(()) };
         let frame = Frame::Direct { inner: sealed.inner.clone() };
         if !matches!(entry.attempt, Attempt::Depositing(_) | Attempt::Finding) {

@@ -1,23 +1,30 @@
-//! Sealed messages from mailboxes that no session could open yet (SPEC §8.4).
+//! Sealed messages that no session could open yet: what comes before them is on another way (SPEC §8.4).
 //!
 //! Bounded in number and bytes, the oldest go first. Each is looked for far ahead in the sessions once:
 //! what that did not open is not searched for again because something else was opened. It opens nothing.
 
 use std::collections::VecDeque;
 
-use crate::id::{Address, EnvelopeId, PeerId};
+use crate::id::{AccountId, Address, EnvelopeId, PeerId};
 use crate::limits::{FAR_AHEAD_MS, UNOPENED_BYTES_MAX, UNOPENED_MAX};
 use crate::time::Time;
 
-/// One sealed message and where it came from.
+/// One sealed message.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    pub(crate) address: Address,
-    pub(crate) id: EnvelopeId,
+    pub(crate) way: Way,
     pub(crate) inner: Vec<u8>,
-    pub(crate) from: PeerId,
     /// It was looked for far ahead already.
     pub(crate) tried: bool,
+}
+
+/// Where one came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// An envelope that a custodian handed over.
+    Mailbox { address: Address, id: EnvelopeId, from: PeerId },
+    /// A contact's proven stream.
+    Direct(AccountId),
 }
 
 /// All of them.
@@ -40,7 +47,12 @@ pub(crate) struct Kept {
 
 impl Unopened {
     pub(crate) fn contains(&self, id: &EnvelopeId) -> bool {
-        self.queue.iter().any(|sealed| sealed.id == *id)
+        self.queue.iter().any(|sealed| matches!(&sealed.way, Way::Mailbox { id: kept, .. } if kept == id))
+    }
+
+    /// Sent again on its stream.
+    pub(crate) fn contains_direct(&self, account: &AccountId, inner: &[u8]) -> bool {
+        self.queue.iter().any(|sealed| sealed.way == Way::Direct(*account) && sealed.inner == inner)
     }
 
     /// Keeps one; at the bounds the oldest give way.
@@ -53,7 +65,11 @@ impl Unopened {
             && let Some(oldest) = self.queue.pop_front()
         {
             self.bytes -= oldest.inner.len();
-            displaced.push(oldest.address);
+            // What came directly is sent again, or comes by its mailbox.
+            displaced.extend(match oldest.way {
+                Way::Mailbox { address, .. } => Some(address),
+                Way::Direct(_) => None,
+            });
         }
         let search_at = (!sealed.tried && self.search_at.is_none()).then(|| now.plus(FAR_AHEAD_MS));
         self.search_at = self.search_at.or(search_at);
@@ -62,8 +78,16 @@ impl Unopened {
         Kept { displaced, search_at }
     }
 
-    /// Takes all of them, to be tried and kept again.
-    pub(crate) fn take(&mut self) -> VecDeque<Sealed> {
+    /// Takes those that can be opened now, in order.
+    pub(crate) fn take_if(&mut self, can_open: impl Fn(&[u8]) -> bool) -> VecDeque<Sealed> {
+        let (taken, left): (VecDeque<Sealed>, _) =
+            self.take().into_iter().partition(|sealed| can_open(&sealed.inner));
+        self.bytes = left.iter().map(|sealed| sealed.inner.len()).sum();
+        self.queue = left;
+        taken
+    }
+
+    fn take(&mut self) -> VecDeque<Sealed> {
         self.bytes = 0;
         core::mem::take(&mut self.queue)
     }
@@ -87,14 +111,22 @@ mod tests {
     fn sealed(i: usize, bytes: usize, tried: bool) -> Sealed {
         let id = EnvelopeId(sha256(&[&i.to_le_bytes()]));
         let address = Address(sha256(&[&i.to_le_bytes(), b"address"]));
-        Sealed { address, id, inner: vec![0; bytes], from: PeerId([1; 32]), tried }
+        let way = Way::Mailbox { address, id, from: PeerId([1; 32]) };
+        Sealed { way, inner: vec![0; bytes], tried }
+    }
+
+    fn envelope(sealed: &Sealed) -> (EnvelopeId, Address) {
+        match sealed.way {
+            Way::Mailbox { id, address, .. } => (id, address),
+            Way::Direct(_) => panic!("it came directly"),
+        }
     }
 
     #[test]
     fn number_and_bytes_are_bounded_and_the_oldest_go_first() {
         let mut unopened = Unopened::default();
         let first = sealed(0, 1, true);
-        let (id, address) = (first.id, first.address);
+        let (id, address) = envelope(&first);
         assert_eq!(unopened.keep(Time(0), first).displaced, []);
         for i in 1..UNOPENED_MAX {
             assert_eq!(unopened.keep(Time(0), sealed(i, 1, true)).displaced, []);
@@ -120,5 +152,18 @@ mod tests {
         assert!(unopened.take_for_search().is_empty(), "none is due");
         assert_eq!(unopened.keep(Time(9), sealed(2, 1, false)).search_at, Some(Time(9 + FAR_AHEAD_MS)));
         assert_eq!(unopened.take_for_search().len(), 3, "a new one has the others tried with it");
+    }
+
+    #[test]
+    fn what_came_directly_is_kept_once_and_what_can_be_opened_is_taken_in_order() {
+        let (mut unopened, account) = (Unopened::default(), AccountId([1; 32]));
+        let direct = |inner: u8| Sealed { way: Way::Direct(account), inner: vec![inner; 3], tried: false };
+        (0..6).for_each(|inner| assert_eq!(unopened.keep(Time(0), direct(inner)).displaced, []));
+        assert!(unopened.contains_direct(&account, &[2; 3]));
+        assert!(!unopened.contains_direct(&AccountId([2; 32]), &[2; 3]));
+        let taken = unopened.take_if(|inner| inner[0] % 2 == 0);
+        assert_eq!(taken.iter().map(|sealed| sealed.inner[0]).collect::<Vec<_>>(), [0, 2, 4]);
+        assert!(!unopened.contains_direct(&account, &[2; 3]));
+        assert_eq!((unopened.queue.len(), unopened.bytes), (3, 9));
     }
 }

@@ -3,7 +3,7 @@
 
 use murmesh_protocol::control::{MessageState, Reply, Request};
 use murmesh_protocol::id::PeerId;
-use murmesh_protocol::limits::{PROOFS_RATE, REPEATED_RECEIPTS_RATE, ROUNDS_MAX};
+use murmesh_protocol::limits::{DIRECT_RECEIPT_MS, PROOFS_RATE, REPEATED_RECEIPTS_RATE, ROUNDS_MAX};
 use murmesh_protocol::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use murmesh_protocol::wire::frame::Frame;
 
@@ -241,4 +241,50 @@ fn a_lost_receipt_is_asked_for_again_but_ever_more_rarely() {
         world.run(HOUR_MS);
         assert_eq!(frames(&world, |frame| matches!(frame, Frame::Direct { .. })).len(), 0);
     }
+}
+
+/// A machine that stands still while a burst comes in finds all of it at once when it goes on: what was sent
+/// directly, and what went by mailbox meanwhile.
+#[test]
+fn a_burst_to_a_contact_whose_machine_stood_still_is_delivered() {
+    for seed in 94..96 {
+        let mut world = World::connected(seed, 5);
+        for i in 0..1_000 {
+            world.ask(0, World::send_request("p1", &format!("text {i:04}"), None));
+            if i % 2 == 0 {
+                world.run(1);
+            }
+            if i == 400 {
+                world.nodes[1].paused_until = world.now.plus(4 * SECOND_MS);
+            }
+        }
+        let done = (0..60).any(|_| {
+            world.run(SECOND_MS);
+            world.outbox(0).is_empty()
+        });
+        assert!(done, "{} are not delivered, seed {seed}", world.outbox(0).len());
+        let texts = world.texts_from(1, "p0");
+        let expected: Vec<String> = (0..1_000).map(|i| format!("text {i:04}")).collect();
+        assert!(texts == expected, "{} texts", texts.len());
+    }
+}
+
+/// As long as receipts come in over the direct stream, what waits for room on it is nobody else's business.
+#[test]
+fn a_burst_that_is_being_received_is_not_deposited() {
+    let mut world = World::connected(97, 5);
+    world.record = true;
+    let texts = 4_000;
+    for i in 0..texts {
+        world.ask(0, World::send_request("p1", &format!("text {i:04}"), None));
+    }
+    let began = world.now;
+    let done = (0..60).any(|_| {
+        world.run(SECOND_MS);
+        world.outbox(0).is_empty()
+    });
+    assert!(done && world.now.since(began) > 2 * DIRECT_RECEIPT_MS, "it takes longer than one has patience");
+    let deposits = frames(&world, |frame| matches!(frame, Frame::Deposit { .. })).len();
+    assert!(deposits < texts / 20, "{deposits} deposits of {texts} texts");
+    assert_eq!(world.texts_from(1, "p0").len(), texts);
 }

@@ -61,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) poses_as: Option<PeerId>,
     /// Questions it asked the routing layer.
     pub(crate) lookups: u64,
+    /// Stands still until then; what comes in waits, in order.
+    pub(crate) paused_until: Time,
 }
 
 /// What is under way.
@@ -143,6 +145,7 @@ impl World {
                 rolled_back: false,
                 poses_as: None,
                 lookups: 0,
+                paused_until: Time(0),
             });
         }
         for i in 0..accounts + custodians {
@@ -386,6 +389,14 @@ impl World {
     }
 
     fn do_one(&mut self, what: What) {
+        let (What::Frame { to: node, .. }
+        | What::Messenger { to: node, .. }
+        | What::Deadline { node, .. }
+        | What::Start { node }) = &what;
+        let paused = self.nodes[*node].paused_until.since(self.now);
+        if paused > 0 {
+            return self.push(paused, what);
+        }
         match what {
             What::Frame { from, to, lives, frame } => {
                 if lives != (self.nodes[from].life, self.nodes[to].life) {

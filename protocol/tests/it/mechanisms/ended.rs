@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use murmesh_protocol::control::{EventBody, MessageParams, Reply, Request};
 use murmesh_protocol::id::{EnvelopeId, MessageId};
 use murmesh_protocol::limits::{
-    ARCHIVED_SESSIONS_MAX, GRACE_MS, INVITE_MS, OPENED_TAG_MS, PREKEY_GRACE_MS, UNDECRYPTABLE_MAX,
+    ARCHIVED_SESSIONS_MAX, FAR_AHEAD_MS, GRACE_MS, INVITE_MS, OPENED_TAG_MS, PREKEY_GRACE_MS,
+    UNDECRYPTABLE_MAX,
 };
 use murmesh_protocol::messenger::io::{Input, Output};
 use murmesh_protocol::messenger::store::Table;
@@ -40,10 +41,30 @@ fn five_messages_within_a_day_that_cannot_be_opened_begin_the_session_anew() {
     junk(&mut victim, &contact, UNDECRYPTABLE_MAX - 1);
     assert!(!contact.is_asked_for(&victim), "too early");
     junk(&mut victim, &contact, 1);
+    // First they are looked for far ahead.
+    victim.run(FAR_AHEAD_MS);
     assert!(contact.is_asked_for(&victim), "the session is kept");
     let (before, shown) = (victim.contact().sessions, contact.mallory.manifest.clone());
     contact.publish(&mut victim, &shown, 8 * DAY_MS);
     assert_eq!(victim.contact().sessions, before + 1);
+}
+
+/// A session that was just begun has no direct way yet: what still arrives on the one before is acknowledged
+/// all the same, by mailbox.
+#[test]
+fn who_has_begun_anew_acknowledges_what_arrives_on_the_session_before() {
+    let mut victim = Victim::new();
+    let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
+    (0..UNDECRYPTABLE_MAX).for_each(|i| contact.send(&mut victim, vec![u8::try_from(i).unwrap(); 454]));
+    victim.run(FAR_AHEAD_MS);
+    let shown = contact.mallory.manifest.clone();
+    contact.publish(&mut victim, &shown, 8 * DAY_MS);
+    let deposits = victim.deposits().count();
+    let late = contact.seal(vec![text_until(1, NOW.plus(DAY_MS))]);
+    contact.send(&mut victim, late);
+    victim.run(MINUTE_MS);
+    assert_eq!(texts(&mut victim), ["1"]);
+    assert!(victim.deposits().count() > deposits, "nothing was said of it");
 }
 
 /// session.md, Deleted when: a session that was replaced, here because the victim began anew, opens what is
