@@ -128,10 +128,10 @@ pub struct Messenger {
 /// What a question to the routing layer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Query {
-    /// Where to deposit an outbox entry.
-    Deposit(MessageId),
-    /// Where to deposit a receipt.
-    Receipt(AccountId),
+    /// Where to deposit an outbox entry, in this mailbox.
+    Deposit(MessageId, Address),
+    /// Where to deposit a receipt, in this one.
+    Receipt(AccountId, Address),
     /// Who keeps one of our mailboxes.
     Mailbox(Address),
     /// Who keeps one of our records.
@@ -416,8 +416,8 @@ impl Messenger {
     ) -> Result<(), StoreError> {
         match self.queries.remove(&query) {
             None => Ok(()),
-            Some(Query::Deposit(id)) => self.begin_round(step, id, &region),
-            Some(Query::Receipt(account)) => self.deposit_receipt(step, account, &region),
+            Some(Query::Deposit(id, asked)) => self.begin_round(step, id, &asked, &region),
+            Some(Query::Receipt(account, asked)) => self.deposit_receipt(step, account, &asked, &region),
             Some(Query::Mailbox(address)) => {
                 self.on_mailbox_region(step, &address, region.custodians);
                 Ok(())

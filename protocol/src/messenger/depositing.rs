@@ -45,7 +45,7 @@ impl Messenger {
             entry.attempt = if begins { Attempt::Finding } else { Attempt::Waiting };
         }
         if begins {
-            self.ask_custodians(Query::Deposit(id), address);
+            self.ask_custodians(Query::Deposit(id, address), address);
         }
         Ok(())
     }
@@ -107,6 +107,7 @@ impl Messenger {
         &mut self,
         step: &mut Step<'_>,
         id: MessageId,
+        asked: &Address,
         region: &Region,
     ) -> Result<(), StoreError> {
         let Some((address, day, mask)) = self.mailbox_of(step, id) else {
@@ -115,6 +116,11 @@ impl Messenger {
         let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
         let Some(sealed) = &entry.row.sealed else { return Ok(()) };
         if !matches!(entry.attempt, Attempt::Finding) {
+            return Ok(());
+        }
+        if *asked != address {
+            // It is another day, or it was sealed anew: others keep this one.
+            self.ask_custodians(Query::Deposit(id, address), address);
             return Ok(());
         }
         let (to, first) = (entry.row.to, sealed.first);

@@ -15,7 +15,7 @@ use super::sealing::Sealing;
 use super::timers::Timer;
 use super::{Messenger, Query, Step};
 use crate::control::{MessageState, Path};
-use crate::id::{AccountId, EnvelopeId, MessageId, PeerId};
+use crate::id::{AccountId, Address, EnvelopeId, MessageId, PeerId};
 use crate::limits::{
     LIFE_MS, MAILBOX_RECEIPT_MS, RECEIPT_GATHER_MS, RECEIPT_RANGES_MAX, RECEIVED_RANGES_MAX,
     REPEATED_RECEIPTS_RATE,
@@ -238,7 +238,7 @@ impl Messenger {
         if let Some(state) = self.owed.by_contact.get_mut(&account) {
             state.finding = true;
         }
-        self.ask_custodians(Query::Receipt(account), address);
+        self.ask_custodians(Query::Receipt(account, address), address);
         Ok(())
     }
 
@@ -254,6 +254,7 @@ impl Messenger {
         &mut self,
         step: &mut Step<'_>,
         account: AccountId,
+        asked: &Address,
         region: &Region,
     ) -> Result<(), StoreError> {
         let Some(state) = self.owed.by_contact.get_mut(&account) else { return Ok(()) };
@@ -264,6 +265,13 @@ impl Messenger {
             self.receipt_later(step, account);
             return Ok(());
         };
+        if *asked != address {
+            if let Some(state) = self.owed.by_contact.get_mut(&account) {
+                state.finding = true;
+            }
+            self.ask_custodians(Query::Receipt(account, address), address);
+            return Ok(());
+        }
         let expires = envelope_expires(step.now, step.now.plus(LIFE_MS)).seconds();
         let Ok(bytes) = seal_round(&mask, address, day, expires, &sealed.inner, step.rng) else {
             self.receipt_later(step, account);

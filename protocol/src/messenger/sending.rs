@@ -240,7 +240,14 @@ impl Messenger {
         entry.row.until = None;
         let result = if again { "sealed again" } else { "sealed" };
         note(step.store, &mut entry.row, step.now, "sealed", None, result)?;
-        rows::save(step.store, &entry.row)
+        rows::save(step.store, &entry.row)?;
+        if again {
+            // What is under way is what it was before: copies of that do not count.
+            let envelope = entry.stop();
+            envelope.map(|envelope| self.outbox.by_envelope.remove(&envelope));
+            self.timers.set(step.now, Timer::Entry(id));
+        }
+        Ok(())
     }
 
     pub(crate) fn wait(

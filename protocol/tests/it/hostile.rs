@@ -4,18 +4,19 @@
 
 use std::collections::BTreeSet;
 
-use murmesh_protocol::blind::{AddressSigner, BlindedSigner};
+use murmesh_protocol::blind::{AddressSigner, BlindedSigner, contact_address};
 use murmesh_protocol::control::{EventBody, NoParams, Reply, Request, SendParams};
-use murmesh_protocol::id::{EnvelopeId, sha256};
+use murmesh_protocol::id::{Address, EnvelopeId, sha256};
 use murmesh_protocol::keeper::store::KeeperStore;
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::keys::{AccountKeys, DeviceKeys, Entropy};
 use murmesh_protocol::limits::{CONTACT_WAKES_RATE, GRACE_MS, LIFE_MS};
 use murmesh_protocol::messenger::Messenger;
-use murmesh_protocol::messenger::io::Input;
+use murmesh_protocol::messenger::io::{Input, Output, QueryId};
 use murmesh_protocol::messenger::store::Table;
+use murmesh_protocol::placement::Region;
 use murmesh_protocol::session::Session;
-use murmesh_protocol::time::{MINUTE_MS, Time};
+use murmesh_protocol::time::{DAY_MS, MINUTE_MS, SECOND_MS, Time};
 use murmesh_protocol::wire::envelope::{Envelope, unmask};
 use murmesh_protocol::wire::frame::{CustodyReceipt, Frame, Refusal, Tombstone};
 use murmesh_protocol::wire::{claim, codec};
@@ -173,6 +174,79 @@ fn a_contact_does_not_undo_the_back_off_with_every_message() {
     let before = victim.deposits().count();
     victim.run(CONTACT_WAKES_RATE.refill_ms);
     assert!(victim.deposits().count() - before >= 30, "and once more for all that came too early");
+}
+
+/// A region is looked up for one mailbox, and when the answer comes another one is meant (it is the next day, or
+/// the message was sealed anew): it does not go to custodians where nobody looks for it.
+#[test]
+fn a_region_is_used_for_the_mailbox_that_it_was_looked_up_for() {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let ticket = victim.invite();
+    let mut session = mallory.begin(&victim, &ticket);
+    mallory.say(&mut victim, &mut session, vec![]);
+    victim.run(10 * MINUTE_MS);
+    victim.withholds = true;
+    let from = victim.sent.len();
+    let (to, text) = ("mallory".to_owned(), "hello".to_owned());
+    victim.ask(Request::Send(SendParams { to, text, client_id: None, expire_ms: None }));
+    victim.run(SECOND_MS);
+    let questions = |victim: &Victim, from: usize| -> Vec<(QueryId, Address)> {
+        let asked = victim.sent[from..].iter().filter_map(|output| match output {
+            Output::FindCustodians(query, address) => Some((*query, *address)),
+            _ => None,
+        });
+        let mailbox = mallory.mailbox.public();
+        let days = [0, 1].map(|day| mallory.account.id().day(NOW).offset(day));
+        let theirs = days.map(|day| contact_address(&mailbox, day).unwrap());
+        asked.filter(|(_, address)| theirs.contains(address)).collect()
+    };
+    let [(query, address)] = questions(&victim, from)[..] else { panic!("one question") };
+    let (from, before) = (victim.sent.len(), victim.deposits().count());
+    victim.now = victim.now.plus(DAY_MS);
+    victim.input(Input::Custodians(query, Region { custodians: vec![CUSTODIAN], network_size: 2 }));
+    assert_eq!(victim.deposits().count(), before, "not there");
+    let [(query, next)] = questions(&victim, from)[..] else { panic!("one more question") };
+    assert_ne!(next, address);
+    victim.input(Input::Custodians(query, Region { custodians: vec![CUSTODIAN], network_size: 2 }));
+    assert_eq!(victim.deposits().count(), before + 1);
+}
+
+/// A message is being deposited when its contact, with a new session, is on line: it is sealed anew. Copies of
+/// what it was before, which the contact may not be able to open, do not make it `held`.
+#[test]
+fn copies_of_an_earlier_sealing_do_not_count() {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let tickets = [victim.invite(), victim.invite()];
+    let mut session = mallory.begin(&victim, &tickets[0]);
+    mallory.say(&mut victim, &mut session, vec![]);
+    victim.run(10 * MINUTE_MS);
+    let before = victim.deposits().count();
+    let (to, text) = ("mallory".to_owned(), "hello".to_owned());
+    victim.ask(Request::Send(SendParams { to, text, client_id: None, expire_ms: None }));
+    victim.run(SECOND_MS);
+    let old = EnvelopeId::of(victim.deposits().nth(before).unwrap());
+    let mut session = mallory.begin(&victim, &tickets[1]);
+    mallory.say(&mut victim, &mut session, vec![]);
+    let facts = facts(MALLORY, false);
+    let proof = session.direct_proof(&MALLORY, &OWN, &facts.their_challenge, &facts.our_challenge);
+    victim.input(Input::PeerUp(facts));
+    victim.input(Input::Frame(MALLORY, Frame::DirectProof { proof, want: false }));
+    assert!(victim.contact().online);
+    let receipt = CustodyReceipt::Plain { until: NOW.plus(DAY_MS) };
+    victim.input(Input::Frame(CUSTODIAN, Frame::Held { envelope: old, receipt }));
+    let held = |victim: &mut Victim| match victim.ask(Request::Status(NoParams {})) {
+        Reply::Status(status) => status.outbox.held,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(held(&mut victim), 0);
+    let from = victim.deposits().count();
+    victim.run(3 * SECOND_MS);
+    let news: Vec<EnvelopeId> = victim.deposits().skip(from).map(|bytes| EnvelopeId::of(bytes)).collect();
+    for envelope in news {
+        let receipt = CustodyReceipt::Plain { until: NOW.plus(DAY_MS) };
+        victim.input(Input::Frame(CUSTODIAN, Frame::Held { envelope, receipt }));
+    }
+    assert_eq!(held(&mut victim), 1, "what it is now does");
 }
 
 /// The same by connecting, proving itself and going again at once, or staying without a receipt.

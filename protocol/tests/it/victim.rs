@@ -45,6 +45,8 @@ pub(crate) struct Victim {
     pub(crate) claimed: BTreeSet<Address>,
     /// The custodian answers every deposit so.
     pub(crate) refuses: Option<Refusal>,
+    /// Region questions are not answered.
+    pub(crate) withholds: bool,
 }
 
 impl Victim {
@@ -55,8 +57,9 @@ impl Victim {
         let config = Config { own_peer: OWN, rolled_back: false };
         let messenger = store.transaction(|tx| Messenger::restore(config, NOW, tx, &mut rng)).unwrap();
         let (sent, requests, claimed) = (Vec::new(), 0, BTreeSet::new());
+        let (refuses, withholds) = (None, false);
         let mut victim =
-            Victim { messenger, store, rng, now: NOW, account, sent, requests, claimed, refuses: None };
+            Victim { messenger, store, rng, now: NOW, account, sent, requests, claimed, refuses, withholds };
         victim.meet();
         victim
     }
@@ -94,7 +97,7 @@ impl Victim {
             self.store.transaction(|tx| messenger.handle(*now, input, tx, rng)).unwrap();
             while let Some(output) = self.messenger.poll_output() {
                 match &output {
-                    Output::FindCustodians(query, _) => inputs.push(Input::Custodians(
+                    Output::FindCustodians(query, _) if !self.withholds => inputs.push(Input::Custodians(
                         *query,
                         Region { custodians: vec![CUSTODIAN], network_size: 2 },
                     )),
