@@ -215,7 +215,7 @@ fn a_receipt_names_nothing_that_did_not_arrive() {
     let ticket = victim.invite();
     let mut session = mallory.begin(&victim, &ticket);
     let odd: Vec<u64> = (1..=1_030).map(|i| 2 * i).collect();
-    for some in odd.chunks(15) {
+    for some in odd.chunks(60) {
         mallory.say(&mut victim, &mut session, some.iter().map(|seq| text(*seq, NOW)).collect());
         victim.now = victim.now.plus(MINUTE_MS);
     }
@@ -226,7 +226,7 @@ fn a_receipt_names_nothing_that_did_not_arrive() {
     assert!(lies.is_empty(), "acknowledged and never arrived: {lies:?}");
     // Everything again, sealed anew: what was here is not shown twice, and acknowledged.
     let all: Vec<u64> = (1..=2_060).collect();
-    for some in all.chunks(400) {
+    for some in all.chunks(60) {
         mallory.say(&mut victim, &mut session, some.iter().map(|seq| text(*seq, NOW)).collect());
         victim.now = victim.now.plus(MINUTE_MS);
     }

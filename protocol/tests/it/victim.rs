@@ -121,7 +121,7 @@ impl Victim {
     }
 
     pub(crate) fn invite(&mut self) -> Ticket {
-        let params = InviteParams { uses: None, expires_ms: None, no_address: false };
+        let params = InviteParams { uses: Some(9), expires_ms: None, no_address: false };
         let ticket = match self.ask(Request::Invite(params)) {
             Reply::Invite(invite) => invite.ticket.parse().unwrap(),
             other => panic!("{other:?}"),
