@@ -134,7 +134,7 @@ pub const CONTACT_BYTES_UNIT: usize = 512;
 /// Content of one contact that is opened: 64 MiB, and as much in 18 hours; more waits where it is.
 pub const CONTACT_BYTES_RATE: Rate = Rate { burst: 64 * 1024 * 1024 / 512, refill_ms: SECOND_MS / 2 };
 /// Parts of one content; one with more is not taken.
-pub const PARTS_MAX: usize = 16;
+pub const PARTS_MAX: usize = 64;
 /// How often a proof is tried on the sessions of all contacts, when none of those that are said to live at its
 /// peer fits; one too many is not tried, and the mailbox is used.
 pub const PROOF_SEARCHES_RATE: Rate = Rate { burst: 32, refill_ms: SECOND_MS };

@@ -286,11 +286,10 @@ fn a_contact_does_not_undo_the_back_off_by_coming_and_going() {
 #[test]
 fn a_receipt_names_nothing_that_did_not_arrive() {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-    let ticket = victim.invite_for(3);
-    // More messages than one session has without an answer.
-    let [mut session, mut second, mut third] = std::array::from_fn(|_| mallory.begin(&victim, &ticket));
+    let ticket = victim.invite();
+    let mut session = mallory.begin(&victim, &ticket);
     let odd: Vec<u64> = (1..=1_030).map(|i| 2 * i).collect();
-    for some in odd.chunks(15) {
+    for some in odd.chunks(60) {
         mallory.say(&mut victim, &mut session, some.iter().map(|seq| text(*seq, NOW)).collect());
         victim.now = victim.now.plus(MINUTE_MS);
     }
@@ -301,14 +300,13 @@ fn a_receipt_names_nothing_that_did_not_arrive() {
     assert!(lies.is_empty(), "acknowledged and never arrived: {lies:?}");
     // Everything again, sealed anew: what was here is not shown twice, and acknowledged.
     let all: Vec<u64> = (1..=2_060).collect();
-    for (i, some) in all.chunks(15).enumerate() {
-        let session = if i < 69 { &mut second } else { &mut third };
-        mallory.say(&mut victim, session, some.iter().map(|seq| text(*seq, NOW)).collect());
+    for some in all.chunks(60) {
+        mallory.say(&mut victim, &mut session, some.iter().map(|seq| text(*seq, NOW)).collect());
         victim.now = victim.now.plus(MINUTE_MS);
     }
     victim.run(10 * MINUTE_MS);
     assert_eq!(victim.read().len(), all.len());
-    assert!(acknowledged(&victim, &mallory, &third).is_superset(&all.into_iter().collect()));
+    assert!(acknowledged(&victim, &mallory, &session).is_superset(&all.into_iter().collect()));
 }
 
 /// What the victim's receipts say; the session that it is with stays as it is.
