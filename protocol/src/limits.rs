@@ -114,8 +114,9 @@ pub const SEEN_ENVELOPES_MAX: usize = 16_384;
 pub const MAILBOX_RECEIPT_MS: u64 = MINUTE_MS;
 /// How long opened tags are remembered.
 pub const OPENED_TAG_MS: u64 = 31 * DAY_MS;
-/// A sealed message is sealed again after this long without a receipt.
-pub const RESEAL_MS: u64 = 7 * DAY_MS;
+/// A sealed message that goes out again after this long without a receipt is sealed anew: by the deposit a week
+/// after it was written, even if its sealing waited for the session.
+pub const RESEAL_MS: u64 = 7 * DAY_MS - HOUR_MS;
 /// Whereabouts are told to a contact at most once in this time.
 pub const WHEREABOUTS_MS: u64 = 10 * MINUTE_MS;
 /// A DIRECT_PROOF that fits no session: at most this many of a connection are tried.

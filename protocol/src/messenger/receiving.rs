@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::allowance::Allowance;
 use super::content::{Content, ContentV1, Introduction, Part, Text};
-use super::rows::{self, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
+use super::rows::{self, ContactRow, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
 use super::sessions::Live;
 use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
@@ -51,6 +51,9 @@ impl Messenger {
         }
         let Some(id) = self.sessions.by_tag(&tag) else { return Ok(Outcome::Unknown) };
         let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+        if is_blocked(&self.contacts, &live.account) {
+            return Ok(Outcome::Refused);
+        }
         if !self.quota.is_left(step.now, &live.account) {
             return Ok(Outcome::Later);
         }
@@ -70,7 +73,7 @@ impl Messenger {
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
         let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
-        if !self.quota.is_left(step.now, &live.account) {
+        if is_blocked(&self.contacts, &live.account) || !self.quota.is_left(step.now, &live.account) {
             // Whether it is this contact's is not known yet. It is tried again with the next.
             return Ok(Outcome::Unknown);
         }
@@ -93,6 +96,9 @@ impl Messenger {
         }
         if let Some(id) = self.sessions.by_first(&header.hint, &header.ephemeral) {
             let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
+            if is_blocked(&self.contacts, &live.account) {
+                return Ok(Outcome::Refused);
+            }
             if !self.quota.is_left(step.now, &live.account) {
                 return Ok(Outcome::Later);
             }
@@ -341,6 +347,10 @@ fn remember_handshake(step: &mut Step<'_>, header: &FirstHeader) -> Result<(), S
     let Some(mut prekey) = rows::load::<PrekeyRow>(step.store, &header.hint)? else { return Ok(()) };
     prekey.begun.push(header.ephemeral);
     rows::save(step.store, &prekey)
+}
+
+fn is_blocked(contacts: &BTreeMap<AccountId, ContactRow>, account: &AccountId) -> bool {
+    contacts.get(account).is_some_and(|contact| contact.state == ContactState::Blocked)
 }
 
 /// Marks a place as arrived; says how many right before it are missing. The oldest run goes at the bound.

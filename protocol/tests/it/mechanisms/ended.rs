@@ -181,7 +181,6 @@ fn held_mail_is_sealed_again_after_a_week() {
 /// The same of mail that waited a moment for a session: on day 7 it is two seconds too young to be sealed
 /// again, and on the next day of deposits, the 14th, its life is over.
 #[test]
-#[ignore = "shows a fault that is not mended yet"]
 fn held_mail_that_waited_for_its_session_is_sealed_again_after_a_week() {
     let mut victim = Victim::new();
     let mut contact = Correspondent::let_in(Mallory::new(), &mut victim);
