@@ -92,12 +92,15 @@ impl Messenger {
         let own = self.config.own_peer;
         let contact = self.contacts.get(account);
         let theirs = contact.and_then(|c| c.whereabouts.as_ref()).map(|w| w.peer);
+        // Until the contact has said where it lives, any peer that its ticket named may be its own.
+        let adding = self.adding.get(account).filter(|_| first && theirs.is_none());
+        let hinted = || adding.into_iter().flat_map(|adding| &adding.reached);
+        let is_theirs = |peer: &PeerId| theirs == Some(*peer) || hinted().any(|hinted| hinted == peer);
         let able: Vec<PeerId> =
-            region.custodians.iter().copied().filter(|p| *p != own && Some(*p) != theirs).collect();
+            region.custodians.iter().copied().filter(|p| *p != own && !is_theirs(p)).collect();
         let mut extra: Vec<PeerId> = region.custodians.iter().copied().filter(|p| *p == own).collect();
         if first {
-            let hinted = self.adding.get(account).into_iter().flat_map(|adding| adding.reached.iter());
-            let near = theirs.iter().chain(hinted);
+            let near = theirs.iter().chain(hinted());
             extra.extend(near.filter(|p| self.peers.contains_key(p) && !able.contains(p)));
         }
         (able, extra)

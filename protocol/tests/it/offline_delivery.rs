@@ -1,6 +1,6 @@
 //! One side is away: custodians keep the message, and the sender may leave.
 
-use murmesh_protocol::control::{MessageState, Path, QueuedReason};
+use murmesh_protocol::control::{MessageParams, MessageState, Path, QueuedReason, Reply, Request};
 use murmesh_protocol::time::{DAY_MS, SECOND_MS};
 
 use crate::world::World;
@@ -46,6 +46,25 @@ fn with_nobody_else_a_message_waits_here_and_goes_when_the_contact_is_seen() {
     assert!(matches!(outbox[0].reason, Some(QueuedReason::NobodyToKeepIt | QueuedReason::Offline)));
     world.start(1);
     assert!(world.wait_state(0, &sent.id, MessageState::Delivered, SECOND_MS));
+}
+
+/// Found by hand: the one peer that the ticket named was counted as a custodian of its own owner's mail.
+#[test]
+fn who_is_being_added_does_not_keep_its_own_mail() {
+    let mut world = World::new(14, 2, 0);
+    world.run(SECOND_MS);
+    let ticket = world.invite(0);
+    world.run(2 * SECOND_MS);
+    world.stop(0);
+    let added = world.add(1, &ticket).unwrap();
+    let sent = world.say(1, &added.account, "are you there?");
+    world.run(10 * SECOND_MS);
+    world.start(0);
+    assert!(world.wait_state(1, &sent.id, MessageState::Delivered, 60 * SECOND_MS));
+    let params = MessageParams { id: sent.id.clone() };
+    let Ok(Reply::Why(why)) = world.call(1, Request::Why(params)) else { panic!() };
+    let asked = why.steps.iter().filter(|step| step.what == "deposit").count();
+    assert_eq!(asked, 0, "its recipient was to hold it: {:#?}", why.steps);
 }
 
 #[test]
