@@ -128,9 +128,11 @@ impl Reach {
         }
     }
 
-    /// Somebody dialed this node.
+    /// Somebody dialed this node. A neighbour on this machine comes from an address of its own, which shows
+    /// nothing.
     pub(super) fn on_dialed(&mut self, from: &Multiaddr) {
-        self.dialed_from_outside |= translate::scope(from) == Some(Scope::Global);
+        let own = self.listen().any(|bound| translate::ip(bound) == translate::ip(from));
+        self.dialed_from_outside |= !own && translate::scope(from) == Some(Scope::Global);
     }
 
     /// A peer at `from` says what it sees this node as. Only peers at global addresses are heard, one
@@ -227,6 +229,9 @@ mod tests {
         reach.on_listening(1, "/ip4/192.168.0.2/tcp/4001".parse().unwrap());
         reach.on_dialed(&"/ip4/192.168.0.3/tcp/1".parse().unwrap());
         assert_eq!(reach.known(), control::Reach::Unproven);
+        reach.on_listening(2, "/ip4/9.9.9.9/tcp/4001".parse().unwrap());
+        reach.on_dialed(&"/ip4/9.9.9.9/tcp/1".parse().unwrap());
+        assert_eq!(reach.known(), control::Reach::Unproven, "from this machine");
         reach.on_dialed(&"/ip4/8.8.8.8/tcp/1".parse().unwrap());
         assert_eq!(reach.known(), control::Reach::Outside);
     }
