@@ -1,8 +1,11 @@
 //! Limits that protect a Messenger, met by honest heavy use (SPEC §9.1), and what one contact's junk does to
 //! what others have sent.
 
-use murmesh_protocol::time::MINUTE_MS;
+use murmesh_protocol::messenger::io::Input;
+use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
+use crate::mallory::{Mallory, text};
+use crate::victim::Victim;
 use crate::world::World;
 
 /// Whoever goes back to older copies twice has messages of three runs on their way; each is sent until a receipt
@@ -23,4 +26,19 @@ fn receipts_name_every_run_that_is_on_its_way() {
     world.run(10 * MINUTE_MS);
     assert_eq!(world.texts_from(1, "p0").len(), 4);
     assert!(world.outbox(0).is_empty(), "{:?}", world.outbox(0));
+}
+
+/// A clock is set far ahead by mistake, and back two hours later. Meanwhile somebody has used an invite.
+#[test]
+fn a_clock_that_jumped_deletes_no_prekey_at_once() {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let ticket = victim.invite();
+    let mut session = mallory.begin(&victim, &ticket);
+    let now = victim.now;
+    victim.sleep(400 * DAY_MS);
+    victim.run(2 * HOUR_MS);
+    victim.now = now.plus(2 * HOUR_MS);
+    victim.input(Input::Deadline);
+    mallory.say(&mut victim, &mut session, vec![text(1, now)]);
+    assert_eq!(victim.read().len(), 1);
 }
