@@ -197,6 +197,9 @@ pub const REGIONS_PAUSE_MS: u64 = 200;
 pub const REGIONS_RATE: Rate = Rate { burst: 8, refill_ms: 10 * SECOND_MS };
 /// How often custodians that come bring the retries of the whole outbox forward; one too many waits.
 pub const NEW_CUSTODIAN_RATE: Rate = Rate { burst: 8, refill_ms: 30 * SECOND_MS };
+/// How often a custodian that comes brings forward what a full mailbox refused, too: it has room for it only if
+/// it makes up most of the region. Else that waits for its own retry.
+pub const FULL_MAILBOX_RATE: Rate = Rate { burst: 4, refill_ms: 10 * MINUTE_MS };
 /// How often what one contact says or does brings the retries of what waits for it forward; one too many waits.
 pub const CONTACT_WAKES_RATE: Rate = Rate { burst: 4, refill_ms: 15 * SECOND_MS };
 /// Retries brought forward are spread over this: not everything at once, and within a second.

@@ -1,11 +1,14 @@
 //! Limits that protect a Messenger, met by honest heavy use (SPEC §9.1), and what one contact's junk does to
 //! what others have sent.
 
+use murmesh_protocol::id::PeerId;
 use murmesh_protocol::messenger::io::Input;
-use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use murmesh_protocol::wire::frame::Refusal;
 
-use crate::mallory::{Mallory, text};
-use crate::victim::Victim;
+use crate::correspondent::Correspondent;
+use crate::mallory::{MALLORY, Mallory, text};
+use crate::victim::{Victim, facts};
 use crate::world::World;
 
 /// Whoever goes back to older copies twice has messages of three runs on their way; each is sent until a receipt
@@ -41,4 +44,25 @@ fn a_clock_that_jumped_deletes_no_prekey_at_once() {
     victim.input(Input::Deadline);
     mallory.say(&mut victim, &mut session, vec![text(1, now)]);
     assert_eq!(victim.read().len(), 1);
+}
+
+/// In any network custodians come all the time; a mailbox that is full today stays so.
+#[test]
+fn custodians_that_come_do_not_undo_the_back_off_of_what_a_full_mailbox_refuses() {
+    let mut victim = Victim::new();
+    Correspondent::connected(Mallory::new(), &mut victim);
+    victim.input(Input::PeerDown(MALLORY));
+    victim.refuses = Some(Refusal::MailboxFull);
+    for i in 0..100 {
+        victim.ask(World::send_request("mallory", &format!("{i}"), None));
+    }
+    victim.run(HOUR_MS);
+    victim.sent.clear();
+    for _ in 0..120 {
+        victim.run(30 * SECOND_MS);
+        victim.input(Input::PeerUp(facts(PeerId([77; 32]), true)));
+        victim.input(Input::PeerDown(PeerId([77; 32])));
+    }
+    // About two retries of each, and those that six pauses and a burst of four allow.
+    assert!(victim.deposits().count() < 2_000, "{} deposits in an hour", victim.deposits().count());
 }
