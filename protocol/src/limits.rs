@@ -232,5 +232,8 @@ pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
 pub const RECEIVED_RANGES_MAX: usize = 1_024;
 /// Bytes of sealed messages that cannot be opened yet; the oldest go first.
 pub const UNOPENED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Of those, messages of one contact's direct stream, and half of the bytes for all direct streams: their oldest go
+/// first. What came directly is sent again; what else waits here is others' mail.
+pub const UNOPENED_DIRECT_MAX: usize = DIRECT_WINDOW;
 /// Bodies wanted at once that one custodian told of; more wait for the next poll.
 pub const WANTED_PER_PEER_MAX: usize = 2_048;

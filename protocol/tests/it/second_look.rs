@@ -2,13 +2,14 @@
 //! what others have sent.
 
 use murmesh_protocol::id::PeerId;
+use murmesh_protocol::limits::{FAR_AHEAD_MS, UNOPENED_MAX};
 use murmesh_protocol::messenger::io::Input;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use murmesh_protocol::wire::frame::Refusal;
 
 use crate::correspondent::Correspondent;
 use crate::mallory::{MALLORY, Mallory, text};
-use crate::victim::{Victim, facts};
+use crate::victim::{NOW, Victim, facts};
 use crate::world::World;
 
 /// Whoever goes back to older copies twice has messages of three runs on their way; each is sent until a receipt
@@ -65,4 +66,22 @@ fn custodians_that_come_do_not_undo_the_back_off_of_what_a_full_mailbox_refuses(
     }
     // About two retries of each, and those that six pauses and a burst of four allow.
     assert!(victim.deposits().count() < 2_000, "{} deposits in an hour", victim.deposits().count());
+}
+
+/// What nobody can open, of 512 bytes.
+fn junk(i: u64) -> Vec<u8> {
+    [i.to_le_bytes().to_vec(), vec![7; 512 - 58 - 8]].concat()
+}
+
+/// A message whose predecessors are lost is found far ahead, whatever another contact has on its stream.
+#[test]
+fn junk_of_one_contact_does_not_displace_the_mail_of_another() {
+    let mut victim = Victim::new();
+    let mut friend = Correspondent::connected(Mallory::number(10), &mut victim);
+    let mallory = Correspondent::connected(Mallory::new(), &mut victim);
+    let far = (1..=100).map(|seq| friend.seal(vec![text(seq, NOW)])).last().unwrap();
+    friend.hand_over(&mut victim, &far);
+    (0..UNOPENED_MAX as u64).for_each(|i| mallory.send(&mut victim, junk(i)));
+    victim.run(FAR_AHEAD_MS + SECOND_MS);
+    assert_eq!(victim.read().len(), 1);
 }
