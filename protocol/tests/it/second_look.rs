@@ -85,3 +85,27 @@ fn junk_of_one_contact_does_not_displace_the_mail_of_another() {
     victim.run(FAR_AHEAD_MS + SECOND_MS);
     assert_eq!(victim.read().len(), 1);
 }
+
+/// A table of far tags is thousands of hashes. What came over one contact's stream can only be that contact's.
+#[test]
+#[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "what it costs is time")]
+fn junk_of_one_contact_does_not_cost_a_table_for_every_other() {
+    let mut victim = Victim::new();
+    let mut contacts: Vec<Correspondent> =
+        (10..50).map(|i| Correspondent::connected(Mallory::number(i), &mut victim)).collect();
+    let mut cost = |direct: bool| {
+        let searches = (0..3).map(|i| {
+            if direct {
+                contacts[0].send(&mut victim, junk(i));
+            } else {
+                contacts[0].hand_over(&mut victim, &junk(100 + i));
+            }
+            let begun = std::time::Instant::now();
+            victim.run(FAR_AHEAD_MS + SECOND_MS);
+            begun.elapsed()
+        });
+        searches.min().unwrap()
+    };
+    let (one, every) = (cost(true), cost(false));
+    assert!(2 * one < every, "{one:?} for one, {every:?} for each of 40");
+}
