@@ -169,6 +169,11 @@ pub const EVENTS_MAX: u64 = 10_000;
 pub const READ_LIMIT_DEFAULT: u32 = 50;
 /// Archived sessions of a contact; the oldest go first.
 pub const ARCHIVED_SESSIONS_MAX: usize = 40;
+/// Full sessions of a contact whose sealed messages still wait; another is begun when one of them has none left, or
+/// the contact is heard from. Fewer than either end archives.
+pub const FILLED_SESSIONS_MAX: usize = 32;
+/// How long it is believed that as many wait, unless a receipt comes.
+pub const FILLED_LOOK_MS: u64 = 15 * SECOND_MS;
 /// Ranges a receipt lists beyond its contiguous part; later ones wait for the next receipt.
 pub const RECEIPT_RANGES_MAX: usize = 32;
 /// Public records are published for today and this many days ahead.

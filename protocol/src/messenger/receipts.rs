@@ -355,6 +355,7 @@ impl Messenger {
         });
         if !covered.is_empty() {
             self.outbox.progressed(account, step.now);
+            self.direct.enough_until.remove(account);
         }
         for id in covered {
             // A receipt that comes by mailbox may be for a message that went directly.

@@ -1,6 +1,7 @@
 //! Limits that protect a Messenger, met by honest heavy use (SPEC §9.1), and what one contact's junk does to
 //! what others have sent.
 
+use murmesh_protocol::control::MessageState;
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::limits::{FAR_AHEAD_MS, UNOPENED_MAX};
 use murmesh_protocol::messenger::io::Input;
@@ -108,4 +109,56 @@ fn junk_of_one_contact_does_not_cost_a_table_for_every_other() {
     };
     let (one, every) = (cost(true), cost(false));
     assert!(2 * one < every, "{one:?} for one, {every:?} for each of 40");
+}
+
+/// Thousands of messages for a contact that is away, and its mailbox is full: each hundred begins a session, and
+/// what a session has sealed that was deleted for being one too many is sealed in another one, and so on.
+#[test]
+#[ignore = "takes a minute"]
+fn what_waits_is_not_sealed_again_and_again() {
+    let mut victim = Victim::new();
+    let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
+    victim.input(Input::PeerDown(MALLORY));
+    victim.restart(true);
+    victim.refuses = Some(Refusal::MailboxFull);
+    let manifest = contact.mallory.manifest.clone();
+    for i in 0..4_600 {
+        victim.ask(World::send_request("mallory", &format!("{i}"), None));
+        if i % 100 == 0 {
+            contact.publish(&mut victim, &manifest, 8 * DAY_MS);
+            victim.sent.clear();
+        }
+    }
+    let wanted = (0..60).filter(|_| {
+        victim.run(3 * MINUTE_MS);
+        let asked = contact.is_asked_for(&victim);
+        if asked {
+            contact.publish(&mut victim, &manifest, 8 * DAY_MS);
+        }
+        victim.sent.clear();
+        asked
+    });
+    assert_eq!(wanted.count(), 0, "of 60 times");
+}
+
+/// So many messages while the contact is away that several sessions are filled; it comes back. One also goes
+/// directly then.
+#[test]
+#[ignore = "takes minutes"]
+fn a_burst_of_thousands_arrives_once() {
+    let mut world = World::connected(2, 6);
+    world.stop(1);
+    for i in 0..2_500 {
+        world.ask(0, World::send_request("p1", &i.to_string(), None));
+        world.run(4);
+    }
+    world.run(10 * MINUTE_MS);
+    assert!(world.outbox(0).iter().all(|entry| entry.state == MessageState::Held));
+    world.start(1);
+    world.run(5 * MINUTE_MS);
+    assert!(world.outbox(0).is_empty());
+    let expected: Vec<String> = (0..2_500).map(|i| i.to_string()).collect();
+    assert!(world.texts_from(1, "p0") == expected, "in order");
+    let sent = world.say(0, "p1", "directly");
+    assert!(world.wait_state(0, &sent.id, MessageState::Delivered, SECOND_MS));
 }
