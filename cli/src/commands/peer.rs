@@ -7,7 +7,7 @@ use super::status::way_in;
 use crate::context::Context;
 use crate::error::exit;
 use crate::text::one_line;
-use crate::words::moment;
+use crate::words::{moment, short_peer};
 
 pub(super) fn list(context: &Context<'_>) -> Outcome {
     let mut client = context.node()?;
@@ -28,6 +28,12 @@ fn line(peer: &PeerReply) -> String {
         (false, Some(at)) => format!("seen {}", moment(at)),
         (false, None) => "not seen yet".to_owned(),
     };
-    let addresses = peer.addresses.iter().map(|address| one_line(address)).collect::<Vec<_>>().join(" ");
-    format!("{}  {:<7}  {when}  {addresses}", one_line(&peer.peer_id), one_line(&peer.role))
+    // One address, so that a line fits a terminal; `--json` has all of them, and whole ids.
+    let address = peer.addresses.first().map(|address| one_line(address)).unwrap_or_default();
+    let more = match peer.addresses.len() {
+        0 | 1 => String::new(),
+        several => format!(" (+{})", several - 1),
+    };
+    let (id, role) = (short_peer(&one_line(&peer.peer_id)), one_line(&peer.role));
+    format!("{id:<9}  {role:<5}  {when:<22}  {address}{more}").trim_end().to_owned()
 }

@@ -395,7 +395,7 @@ exit 0
         fake.murmesh(&["peer", "list"]).run().all(),
         str![[r#"
 exit 0
-12D3KooWAbcdefgh  full     connected since 1 Dec 2001 10:00  /ip4/127.0.0.1/tcp/4002
+…Abcdefgh  full   connected since 1 Dec 2001 10:00  /ip4/127.0.0.1/tcp/4002
 --
 
 "#]]

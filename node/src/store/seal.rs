@@ -159,4 +159,19 @@ mod tests {
         assert_eq!(open(&key, b"here", &sealed), Err(Unsealed));
         assert_eq!(open(&key, b"here", &[]), Err(Unsealed));
     }
+
+    #[test]
+    fn stored_parameters_below_at_and_above_their_bounds() {
+        let lanes_memory = 8 * (KDF_LANES_MAX + 1);
+        let base = Kdf { memory_kib: lanes_memory, passes: 1, lanes: 1 };
+        let derives = |kdf: Kdf| kdf.derive(b"passphrase", &[7; 16]).is_ok();
+        for (more, derived) in [(0, true), (1, false)] {
+            assert_eq!(derives(Kdf { passes: KDF_PASSES_MAX + more, ..base }), derived);
+            assert_eq!(derives(Kdf { lanes: KDF_LANES_MAX + more, ..base }), derived);
+        }
+        assert!(
+            !derives(Kdf { memory_kib: KDF_MEMORY_KIB_MAX + 1, ..base }),
+            "as much as that is not even tried"
+        );
+    }
 }

@@ -110,6 +110,8 @@ struct Link {
     hello: Option<Box<Hello>>,
     asked_us: Option<Instant>,
     asked_them: Option<Instant>,
+    /// When the Messenger last sent something here: what others make the Keeper answer does not count.
+    used: Option<Instant>,
     /// A better stream, which starts when this session has ended.
     next: Option<(ConnectionId, libp2p::Stream)>,
 }

@@ -89,7 +89,12 @@ impl ReceivedRun {
     }
 
     fn receipt(&self) -> Receipt {
-        let beyond = self.beyond.iter().take(RECEIPT_RANGES_MAX).copied().collect();
+        // Half of them the newest: what expired with its author leaves gaps for good, and behind many of those
+        // nothing would be acknowledged any more.
+        let (oldest, newest) = (RECEIPT_RANGES_MAX.div_ceil(2), RECEIPT_RANGES_MAX / 2);
+        let left_out = oldest..self.beyond.len().saturating_sub(newest).max(oldest);
+        let kept = self.beyond.iter().enumerate().filter(|(i, _)| !left_out.contains(i));
+        let beyond = kept.map(|(_, range)| *range).collect();
         Receipt { run: self.run, up_to: self.up_to, beyond }
     }
 }
@@ -423,6 +428,22 @@ mod tests {
         assert!(!run.has(odd(RECEIVED_RANGES_MAX)) && run.has(odd(RECEIVED_RANGES_MAX - 1)));
         // Where one was filled there is room: it is taken when it comes again.
         assert!(run.insert(4) && run.insert(odd(RECEIVED_RANGES_MAX)) && run.has(odd(RECEIVED_RANGES_MAX)));
+    }
+
+    #[test]
+    fn a_receipt_names_the_oldest_and_the_newest_ranges() {
+        let mut run = ReceivedRun::default();
+        for count in [RECEIPT_RANGES_MAX - 1, RECEIPT_RANGES_MAX, RECEIPT_RANGES_MAX + 1, 100] {
+            let seq = |i: usize| 2 * u64::try_from(i).unwrap() + 2;
+            (0..count).for_each(|i| {
+                run.insert(seq(i));
+            });
+            let receipt = run.receipt();
+            assert_eq!(receipt.beyond.len(), count.min(RECEIPT_RANGES_MAX));
+            let named = |i: usize| receipt.beyond.contains(&(seq(i), seq(i)));
+            assert!(named(0) && named(count - 1), "{count}");
+            assert_eq!(named(RECEIPT_RANGES_MAX / 2), count <= RECEIPT_RANGES_MAX, "{count}");
+        }
     }
 
     proptest::proptest! {

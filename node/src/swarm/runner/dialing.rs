@@ -99,6 +99,11 @@ impl Runner {
             if session.is_some_and(|session| session != link.number) {
                 return;
             }
+            if from == Machine::Messenger
+                && let Some(link) = self.links.get_mut(&to)
+            {
+                link.used = Some(Instant::now());
+            }
             // Closed: its end is on the way to the loop, and may have reached the maker already.
             let Err(unsent) = self.push(&to, frame) else { return };
             frame = unsent;
@@ -415,13 +420,14 @@ impl Runner {
         if !self.config.listen.is_empty() && self.reach.listen().next().is_none() {
             return;
         }
+        let wanted = peers_wanted(self.config.peers_max, self.peers.known());
         let mut strangers = self.strangers_dialed();
         let due = self.peers.due(now, |peer| self.links.contains_key(peer) || self.is_dialing(peer));
         let mut begun = 0;
         for peer in due {
             let Some(known) = self.peers.peer(&peer) else { continue };
             // Pinned ones come first, and may go over the number wanted, within reason.
-            let room = if known.pinned { self.config.peers_max * 2 } else { self.config.peers_max };
+            let room = if known.pinned { self.config.peers_max * 2 } else { wanted };
             if begun >= DIALS_PER_TICK || self.links.len() + self.dials.len() >= room {
                 break;
             }
@@ -449,5 +455,35 @@ impl Runner {
             }
         }
         strangers
+    }
+}
+
+/// Up to how many peers are dialed for company. A network that is no larger than `peers_max` is dialed as a
+/// whole. In a larger one room is left for those who dial us: if everybody filled up, every new connection
+/// would be one too many at its other end, and be closed there, and both would dial again.
+pub(super) fn peers_wanted(peers_max: usize, known: usize) -> usize {
+    if known <= peers_max { peers_max } else { (peers_max * 2 / 3).max(1) }
+}
+
+/// How many of so many sessions are too many: none up to `peers_max`, above it down to half-way between that
+/// and what is dialed, so that the next few who dial are welcome.
+pub(super) fn peers_surplus(peers_max: usize, known: usize, sessions: usize) -> usize {
+    let left = peers_wanted(peers_max, known).midpoint(peers_max);
+    if sessions > peers_max { sessions - left } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_a_network_larger_than_the_bound_room_is_left_for_those_who_dial() {
+        for (known, wanted) in [(0, 50), (50, 50), (51, 33), (10_000, 33)] {
+            assert_eq!(peers_wanted(50, known), wanted);
+        }
+        assert_eq!((peers_wanted(1, 1), peers_wanted(1, 2)), (1, 1));
+        for (known, sessions, surplus) in [(80, 50, 0), (80, 51, 10), (80, 90, 49), (50, 51, 1)] {
+            assert_eq!(peers_surplus(50, known, sessions), surplus);
+        }
     }
 }

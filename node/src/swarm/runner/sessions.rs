@@ -16,6 +16,7 @@ use murmesh_protocol::messenger::io::PeerFault;
 use murmesh_protocol::wire::frame::{Frame, Hello, Role};
 use rand::Rng;
 
+use super::dialing::peers_surplus;
 use super::{Connection, Link, Runner};
 use crate::clock;
 use crate::links::SessionNumber;
@@ -26,6 +27,8 @@ use crate::swarm::translate::{self, Scope};
 
 /// Dials that cross within this time are simultaneous.
 const CROSSING: Duration = Duration::from_secs(10);
+/// A session that the Messenger sent something on within this time is in use.
+const IN_USE: Duration = Duration::from_secs(60);
 /// A connection whose stream is not open by then is of no use.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -140,6 +143,7 @@ impl Runner {
             hello: None,
             asked_us: None,
             asked_them: None,
+            used: None,
             next: None,
         };
         self.links.insert(peer, link);
@@ -230,13 +234,13 @@ impl Runner {
         }
     }
 
-    /// Above `peers_max`, ends the sessions that are least useful: not pinned, light, youngest.
+    /// Above `peers_max`, ends the sessions that are least useful: not pinned, not in use, light, youngest.
     pub(super) fn prune(&mut self, now: Instant) {
-        let surplus = self.links.len().saturating_sub(self.config.peers_max);
+        let surplus = peers_surplus(self.config.peers_max, self.peers.known(), self.links.len());
         if surplus == 0 {
             return;
         }
-        let mut order: Vec<_> = self
+        let prunable = self
             .links
             .iter()
             // A newcomer gets its answer before it is shown the door.
@@ -246,11 +250,11 @@ impl Runner {
             })
             .map(|(peer, link)| {
                 let full = link.hello.as_ref().is_some_and(|hello| hello.role == Role::Full);
-                (full, std::cmp::Reverse(link.since), *peer)
+                let in_use = link.used.is_some_and(|at| now.duration_since(at) < IN_USE);
+                (Use { in_use, full, since: std::cmp::Reverse(link.since) }, *peer)
             })
             .collect();
-        order.sort_unstable();
-        for (_, _, peer) in order.into_iter().take(surplus) {
+        for peer in least_useful(prunable, surplus) {
             if let Some(link) = self.links.get(&peer) {
                 link.queue.close();
             }
@@ -290,5 +294,46 @@ impl Runner {
                 }
             }
         }
+    }
+}
+
+/// What a session is good for, the least first. The oldest are kept: who comes in numbers is young.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Use {
+    in_use: bool,
+    full: bool,
+    since: std::cmp::Reverse<Instant>,
+}
+
+/// The peers whose sessions are given up when so many are too many.
+fn least_useful(mut sessions: Vec<(Use, PeerId)>, surplus: usize) -> Vec<PeerId> {
+    sessions.sort_unstable();
+    sessions.into_iter().take(surplus).map(|(_, peer)| peer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_youngest_that_nobody_uses_go_first_and_light_ones_before_full_ones() {
+        let start = Instant::now();
+        let session = |peer: u8, in_use, full, age: u64| {
+            let since = std::cmp::Reverse(start + Duration::from_secs(100 - age));
+            (Use { in_use, full, since }, PeerId([peer; 32]))
+        };
+        let sessions = vec![
+            session(1, true, false, 1),
+            session(2, false, true, 90),
+            session(3, false, true, 10),
+            session(4, false, false, 99),
+            session(5, true, true, 2),
+        ];
+        let gone = |surplus| {
+            let peers = least_useful(sessions.clone(), surplus);
+            peers.iter().map(|peer| peer.0[0]).collect::<Vec<_>>()
+        };
+        assert!(gone(0).is_empty());
+        assert_eq!(gone(5), [4, 3, 2, 1, 5]);
     }
 }

@@ -14,6 +14,7 @@ use murmesh_protocol::wire::frame::{Frame, Hello, PROTOCOL_VERSION, PeerHint, Ro
 use rand::seq::SliceRandom;
 
 use super::Runner;
+use super::dialing::peers_wanted;
 use crate::clock;
 use crate::links::{Ask, SessionNumber, ToKeeper, ToMessenger};
 use crate::swarm::addresses::Standing;
@@ -148,7 +149,7 @@ impl Runner {
 
     /// Asks a peer that has just come up for others, while there is room for them.
     pub(super) fn ask_peers(&mut self, peer: PeerId, now: Instant) {
-        if self.links.len() >= self.config.peers_max {
+        if self.links.len() >= peers_wanted(self.config.peers_max, self.peers.known()) {
             return;
         }
         let Some(link) = self.links.get_mut(&peer) else { return };
