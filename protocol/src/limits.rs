@@ -169,6 +169,11 @@ pub const EVENTS_MAX: u64 = 10_000;
 pub const READ_LIMIT_DEFAULT: u32 = 50;
 /// Archived sessions of a contact; the oldest go first.
 pub const ARCHIVED_SESSIONS_MAX: usize = 40;
+/// Full sessions of a contact whose sealed messages still wait; another is begun when one of them has none left, or
+/// the contact is heard from. Fewer than either end archives.
+pub const FILLED_SESSIONS_MAX: usize = 32;
+/// How long it is believed that as many wait, unless a receipt comes.
+pub const FILLED_LOOK_MS: u64 = 15 * SECOND_MS;
 /// Ranges a receipt lists beyond its contiguous part; later ones wait for the next receipt.
 pub const RECEIPT_RANGES_MAX: usize = 32;
 /// Public records are published for today and this many days ahead.
@@ -197,6 +202,9 @@ pub const REGIONS_PAUSE_MS: u64 = 200;
 pub const REGIONS_RATE: Rate = Rate { burst: 8, refill_ms: 10 * SECOND_MS };
 /// How often custodians that come bring the retries of the whole outbox forward; one too many waits.
 pub const NEW_CUSTODIAN_RATE: Rate = Rate { burst: 8, refill_ms: 30 * SECOND_MS };
+/// How often a custodian that comes brings forward what a full mailbox refused, too: it has room for it only if
+/// it makes up most of the region. Else that waits for its own retry.
+pub const FULL_MAILBOX_RATE: Rate = Rate { burst: 4, refill_ms: 10 * MINUTE_MS };
 /// How often what one contact says or does brings the retries of what waits for it forward; one too many waits.
 pub const CONTACT_WAKES_RATE: Rate = Rate { burst: 4, refill_ms: 15 * SECOND_MS };
 /// Retries brought forward are spread over this: not everything at once, and within a second.
@@ -229,5 +237,8 @@ pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
 pub const RECEIVED_RANGES_MAX: usize = 1_024;
 /// Bytes of sealed messages that cannot be opened yet; the oldest go first.
 pub const UNOPENED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Of those, messages of one contact's direct stream, and half of the bytes for all direct streams: their oldest go
+/// first. What came directly is sent again; what else waits here is others' mail.
+pub const UNOPENED_DIRECT_MAX: usize = DIRECT_WINDOW;
 /// Bodies wanted at once that one custodian told of; more wait for the next poll.
 pub const WANTED_PER_PEER_MAX: usize = 2_048;

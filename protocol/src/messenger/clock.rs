@@ -24,6 +24,13 @@ impl ClockDoubt {
     pub(crate) fn ends(&self, end: Time) -> Time {
         if self.from < end && end <= self.to { self.to.plus(CLOCK_DOUBT_MS) } else { end }
     }
+
+    /// How late it is at least: as long as a jump is in doubt, the time before it and what has passed since.
+    /// What is deleted by its age is deleted by this.
+    pub(crate) fn at_least(&self, now: Time) -> Time {
+        let since = now.since(self.to);
+        if now >= self.to && since < CLOCK_DOUBT_MS { self.from.plus(since) } else { now }
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +48,11 @@ mod tests {
         assert_eq!(doubt.ends(before.plus(1)), jumped.plus(CLOCK_DOUBT_MS));
         assert_eq!(doubt.ends(jumped), jumped.plus(CLOCK_DOUBT_MS));
         assert_eq!(doubt.ends(jumped.plus(1)), jumped.plus(1));
+        assert_eq!(doubt.at_least(jumped.minus(1)), jumped.minus(1), "before it");
+        assert_eq!(doubt.at_least(jumped), before);
+        let last = jumped.plus(CLOCK_DOUBT_MS - 1);
+        assert_eq!(doubt.at_least(last), before.plus(CLOCK_DOUBT_MS - 1));
+        assert_eq!(doubt.at_least(last.plus(1)), last.plus(1));
         // At the next jump what was in doubt has had its time.
         let (slept, woke) = (jumped.plus(1), jumped.plus(2 * CLOCK_JUMP_MS));
         doubt.on_step(slept, woke);

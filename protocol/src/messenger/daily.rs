@@ -24,21 +24,23 @@ impl Messenger {
 
     /// Deletes on schedule: prekeys, invites, opened tags, client ids, archived sessions.
     fn forget(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        // What a clock that was set wrong deletes does not come back when it is set right.
+        let now = self.clock.at_least(step.now);
         for row in rows::scan::<PrekeyRow>(step.store)? {
-            if row.keep_until.plus(GRACE_MS) < step.now {
+            if row.keep_until.plus(GRACE_MS) < now {
                 rows::remove::<PrekeyRow>(step.store, &row.key())?;
             }
         }
         for row in rows::scan::<InviteRow>(step.store)? {
-            if row.expires.plus(GRACE_MS + 2 * DAY_MS) < step.now {
+            if row.expires.plus(GRACE_MS + 2 * DAY_MS) < now {
                 rows::remove::<InviteRow>(step.store, &row.key())?;
             }
         }
-        let oldest = step.now.minus(OPENED_TAG_MS).utc_day();
+        let oldest = now.minus(OPENED_TAG_MS).utc_day();
         step.store.prune(Table::Opened, &[], u64::from(oldest.0))?;
         step.store.prune(ClientIdRow::TABLE, &[], u64::from(oldest.0))?;
         let doubtful = self.doubtful_sessions();
-        self.sessions.forget_old(step.store, step.now, &doubtful)
+        self.sessions.forget_old(step.store, now, &doubtful)
     }
 
     /// This node's addresses, or those of peers that a ticket can name, have changed.

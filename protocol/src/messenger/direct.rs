@@ -38,6 +38,8 @@ pub(crate) struct Direct {
     undecryptable: BTreeMap<AccountId, Vec<Time>>,
     /// Sessions begun anew because of those.
     resets: BTreeMap<AccountId, Allowance>,
+    /// Contacts with as many full sessions as may wait for them, and until when that need not be looked at again.
+    pub(crate) enough_until: BTreeMap<AccountId, Time>,
     /// Contacts a new session is being made with, and what was found so far.
     pub(crate) wanted: BTreeMap<AccountId, Found>,
 }

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use super::allowance::Allowance;
 use super::timers::{Timer, Timers};
 use crate::id::AccountId;
-use crate::limits::{CONTACT_WAKES_RATE, NEW_CUSTODIAN_RATE, REGIONS_PAUSE_MS, REGIONS_RATE, Rate};
+use crate::limits::{
+    CONTACT_WAKES_RATE, FULL_MAILBOX_RATE, NEW_CUSTODIAN_RATE, REGIONS_PAUSE_MS, REGIONS_RATE, Rate,
+};
 use crate::time::Time;
 
 /// What is due already, and what may be done.
@@ -17,6 +19,7 @@ use crate::time::Time;
 pub(crate) struct Pace {
     regions: Turn,
     custodians: Turn,
+    full: Allowance,
     /// By contact: what waits for it was tried at once, out of its turn.
     wakes: BTreeMap<AccountId, Turn>,
 }
@@ -55,6 +58,11 @@ impl Pace {
             timers.set(turn.at, Timer::Wake(*account));
         }
         false
+    }
+
+    /// Whether the retries that a custodian brings forward are those of full mailboxes, too.
+    pub(crate) fn may_try_full(&mut self, now: Time) -> bool {
+        self.full.take(now, FULL_MAILBOX_RATE)
     }
 
     /// A custodian came: what nobody could keep so far has a chance.

@@ -54,9 +54,6 @@ impl Owed {
     }
 }
 
-/// Most runs of one author that a receipt names: the newest installations.
-const RUNS_PER_RECEIPT: usize = 2;
-
 impl ReceivedRun {
     /// Takes a number; says whether it is new.
     pub(crate) fn insert(&mut self, seq: u64) -> bool {
@@ -161,7 +158,8 @@ impl Messenger {
 
     fn receipt_parts(&self, account: &AccountId) -> Vec<Part> {
         let runs = self.contacts.get(account).map(|contact| contact.received.as_slice()).unwrap_or_default();
-        runs.iter().rev().take(RUNS_PER_RECEIPT).map(|run| Part::Receipt(run.receipt())).collect()
+        // All of them: of any there may be messages on their way, and their author sends until they are named.
+        runs.iter().rev().map(|run| Part::Receipt(run.receipt())).collect()
     }
 
     fn send_receipt(
@@ -362,6 +360,7 @@ impl Messenger {
         });
         if !covered.is_empty() {
             self.outbox.progressed(account, step.now);
+            self.direct.enough_until.remove(account);
         }
         for id in covered {
             // A receipt that comes by mailbox may be for a message that went directly.

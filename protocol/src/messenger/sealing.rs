@@ -1,5 +1,7 @@
 //! Sealing content for a contact, and getting a session to seal with (SPEC §5.5, §8.4).
 
+use std::collections::BTreeSet;
+
 use super::content::{Content, ContentV1, Part};
 use super::io::{Output, PeerFault};
 use super::rows::{self, ContactRow, SealedRow};
@@ -8,8 +10,10 @@ use super::timers::Timer;
 use super::{Messenger, Query, Step};
 use crate::blind::request_address;
 use crate::control::{ContactState, QueuedReason};
-use crate::id::{AccountId, Address, PeerId};
-use crate::limits::{BUNDLE_OLDER_MS, RECORDS_MS, REPLICAS, RESEAL_MS, WHEREABOUTS_MS};
+use crate::id::{AccountId, Address, PeerId, SessionId};
+use crate::limits::{
+    BUNDLE_OLDER_MS, FILLED_LOOK_MS, FILLED_SESSIONS_MAX, RECORDS_MS, REPLICAS, RESEAL_MS, WHEREABOUTS_MS,
+};
 use crate::session::{SealError, initiate};
 use crate::store::StoreError;
 use crate::wire::bundle::{Bundle, BundleIn};
@@ -101,16 +105,44 @@ impl Messenger {
         &mut self,
         step: &mut Step<'_>,
         account: &AccountId,
-    ) -> Result<Option<crate::id::SessionId>, StoreError> {
+    ) -> Result<Option<SessionId>, StoreError> {
         let Some(contact) = self.contacts.get(account) else { return Ok(None) };
         let live = contact.preferred.and_then(|id| self.sessions.get(&id));
         match live {
             Some(live) if !live.session.is_exhausted(step.now) => Ok(contact.preferred),
             Some(_) | None => {
-                self.want_session(step, account);
+                if !self.has_filled_enough(step, account) {
+                    self.want_session(step, account);
+                }
                 Ok(None)
             }
         }
+    }
+
+    /// Whether as many full sessions as may be have sealed what is still to be sent. One more would end the oldest,
+    /// what that has sealed would be sealed anew and fill another, and so on.
+    fn has_filled_enough(&mut self, step: &Step<'_>, account: &AccountId) -> bool {
+        if self.sessions.filled(account).count() < FILLED_SESSIONS_MAX {
+            return false;
+        }
+        if self.direct.enough_until.get(account).is_some_and(|until| step.now < *until) {
+            return true;
+        }
+        let mut used = BTreeSet::new();
+        let (mut at, filled) = (None, |id: &SessionId| self.sessions.get(id).is_some_and(|live| live.filled));
+        while let Some(key) = self.outbox.after(account, at) {
+            at = Some(key);
+            let sealed = self.outbox.entries.get(&key.2).and_then(|entry| entry.row.sealed.as_ref());
+            used.extend(
+                sealed.filter(|s| self.is_current(step, account, s)).map(|s| s.session).filter(filled),
+            );
+            if used.len() >= FILLED_SESSIONS_MAX {
+                // Thousands ask, and thousands were looked at.
+                self.direct.enough_until.insert(*account, step.now.plus(FILLED_LOOK_MS));
+                return true;
+            }
+        }
+        false
     }
 
     /// Starts asking for what a new session needs, if it is not being asked for already. A contact

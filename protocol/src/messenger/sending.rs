@@ -83,11 +83,12 @@ impl Messenger {
     /// all at once.
     pub(crate) fn retry_for_new_custodian(&mut self, step: &mut Step<'_>) {
         let soon = step.now.plus(NEW_CUSTODIAN_SPREAD_MS);
+        let full_too = self.pace.may_try_full(step.now);
         for entry in self.outbox.entries.values_mut() {
             let waits = entry.row.state == MessageState::Queued
                 && matches!(entry.attempt, Attempt::Idle)
                 && entry.next_try.is_some_and(|at| at > soon);
-            if waits {
+            if waits && (full_too || entry.row.reason != Some(QueuedReason::MailboxFull)) {
                 let at = step.now.plus(step.rng.next_u64() % NEW_CUSTODIAN_SPREAD_MS);
                 entry.next_try = Some(at);
                 self.timers.set(at, Timer::Entry(entry.row.id));

@@ -63,6 +63,11 @@ impl Sessions {
         self.by_id.iter().filter(move |(_, live)| live.account == *account)
     }
 
+    /// A contact's that were left because they were full.
+    pub(crate) fn filled(&self, account: &AccountId) -> impl Iterator<Item = &SessionId> {
+        self.of(account).filter(|(_, live)| live.filled).map(|(id, _)| id)
+    }
+
     /// The session that this tag belongs to.
     pub(crate) fn by_tag(&self, tag: &[u8; 16]) -> Option<SessionId> {
         self.by_id.iter().find(|(_, live)| live.session.recognises(tag)).map(|(id, _)| *id)
@@ -153,8 +158,7 @@ impl Sessions {
         store: &mut dyn MessengerStore,
         account: &AccountId,
     ) -> Result<(), StoreError> {
-        let filled: Vec<SessionId> =
-            self.of(account).filter(|(_, live)| live.filled).map(|(id, _)| *id).collect();
+        let filled: Vec<SessionId> = self.filled(account).copied().collect();
         for id in filled {
             if let Some(live) = self.by_id.get_mut(&id) {
                 live.filled = false;

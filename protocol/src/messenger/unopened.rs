@@ -1,12 +1,13 @@
 //! Sealed messages that no session could open yet: what comes before them is on another way (SPEC §8.4).
 //!
-//! Bounded in number and bytes, the oldest go first. Each is looked for far ahead in the sessions once:
+//! Bounded in number and bytes, the oldest go first; before that those of a direct stream that has its share.
+//! Each is looked for far ahead in the sessions once:
 //! what that did not open is not searched for again because something else was opened. It opens nothing.
 
 use std::collections::VecDeque;
 
 use crate::id::{AccountId, Address, EnvelopeId, PeerId};
-use crate::limits::{FAR_AHEAD_MS, UNOPENED_BYTES_MAX, UNOPENED_MAX};
+use crate::limits::{FAR_AHEAD_MS, UNOPENED_BYTES_MAX, UNOPENED_DIRECT_MAX, UNOPENED_MAX};
 use crate::time::Time;
 
 /// One sealed message.
@@ -58,6 +59,9 @@ impl Unopened {
     /// Keeps one; at the bounds the oldest give way.
     pub(crate) fn keep(&mut self, now: Time, sealed: Sealed) -> Kept {
         let mut displaced = Vec::new();
+        if matches!(sealed.way, Way::Direct(_)) {
+            self.make_room_for_direct(&sealed);
+        }
         let too_many = |this: &Unopened| {
             this.queue.len() >= UNOPENED_MAX || this.bytes + sealed.inner.len() > UNOPENED_BYTES_MAX
         };
@@ -76,6 +80,26 @@ impl Unopened {
         self.bytes += sealed.inner.len();
         self.queue.push_back(sealed);
         Kept { displaced, search_at }
+    }
+
+    /// One contact's junk displaces what it sent itself, and all contacts' no more than half of what is here.
+    fn make_room_for_direct(&mut self, sealed: &Sealed) {
+        let direct = |kept: &&Sealed| matches!(kept.way, Way::Direct(_));
+        let mut bytes: usize = self.queue.iter().filter(direct).map(|kept| kept.inner.len()).sum();
+        let mut of_contact = self.queue.iter().filter(|kept| kept.way == sealed.way).count();
+        loop {
+            let too_many = of_contact >= UNOPENED_DIRECT_MAX;
+            if !too_many && bytes + sealed.inner.len() <= UNOPENED_BYTES_MAX / 2 {
+                break;
+            }
+            let goes = |kept: &Sealed| if too_many { kept.way == sealed.way } else { direct(&kept) };
+            let Some(gone) = self.queue.iter().position(goes).and_then(|at| self.queue.remove(at)) else {
+                break;
+            };
+            self.bytes -= gone.inner.len();
+            bytes -= gone.inner.len();
+            of_contact -= usize::from(gone.way == sealed.way);
+        }
     }
 
     /// Takes those that can be opened now, in order.
@@ -139,6 +163,29 @@ mod tests {
         assert_eq!(displaced.len(), UNOPENED_MAX);
         assert_eq!(unopened.keep(Time(0), sealed(UNOPENED_MAX + 2, 1, true)).displaced.len(), 1);
         assert_eq!(unopened.take().len(), 1);
+    }
+
+    #[test]
+    fn what_came_directly_has_its_share() {
+        let mut unopened = Unopened::default();
+        let direct = |account: u8, i: u8, bytes: usize| {
+            let inner = [vec![i], vec![0; bytes - 1]].concat();
+            Sealed { way: Way::Direct(AccountId([account; 32])), inner, tried: true }
+        };
+        unopened.keep(Time(0), sealed(0, 1, true));
+        (0..=64).for_each(|i| assert_eq!(unopened.keep(Time(0), direct(1, i, 2)).displaced, []));
+        let has = |unopened: &Unopened, account: u8, i: u8| {
+            unopened.contains_direct(&AccountId([account; 32]), &[i, 0])
+        };
+        assert_eq!((unopened.queue.len(), unopened.bytes), (1 + UNOPENED_DIRECT_MAX, 1 + 128));
+        assert!(!has(&unopened, 1, 0) && has(&unopened, 1, 1));
+        // Another has its own, as long as all of them have no more than half.
+        unopened.keep(Time(0), direct(2, 1, 2));
+        assert!(has(&unopened, 1, 1));
+        unopened.keep(Time(0), direct(3, 1, UNOPENED_BYTES_MAX / 2 - 4));
+        assert!(!has(&unopened, 1, 63) && has(&unopened, 1, 64) && has(&unopened, 2, 1));
+        unopened.keep(Time(0), direct(4, 1, UNOPENED_BYTES_MAX / 2));
+        assert_eq!((unopened.queue.len(), unopened.bytes), (2, 1 + UNOPENED_BYTES_MAX / 2));
     }
 
     #[test]

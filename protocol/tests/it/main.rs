@@ -24,6 +24,7 @@ mod mechanisms;
 mod offline_delivery;
 mod paced;
 mod purity;
+mod second_look;
 mod session_chaos;
 mod session_forgery;
 mod session_order;
