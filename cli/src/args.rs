@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::duration::parse_ms;
+use crate::multiaddr::{parse_listen, parse_peer};
 
 /// Messages between people, from machine to machine, with no server in the middle.
 #[derive(Debug, Parser)]
@@ -165,10 +166,10 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) foreground: bool,
     /// Address to listen on; port 0 is chosen once and kept. May be repeated.
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_listen)]
     pub(crate) listen: Vec<String>,
     /// Address of a peer to dial. May be repeated.
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_peer)]
     pub(crate) peer: Vec<String>,
     /// File whose first line is the passphrase that seals the keys; `-` asks for it, or reads standard input.
     #[arg(long, value_name = "FILE", env = "MURMESH_PASSPHRASE_FILE", hide_env_values = true)]

@@ -3,7 +3,7 @@
 use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run};
+use crate::fake::{Canned, Fake, Run, TICKET};
 
 #[test]
 fn a_failure_says_what_happened_what_is_safe_and_what_to_type() {
@@ -242,7 +242,7 @@ error: there is no file /nonexistent/ticket; nothing was done (E0010)
 #[test]
 fn ones_own_ticket_is_refused_with_what_to_do_instead() {
     let fake = Fake::start().err("contact.add", json!({"name": "own-ticket"}));
-    let ran = fake.murmesh(&["add", "-"]).input("MURMESH:MT1Q").run();
+    let ran = fake.murmesh(&["add", "-"]).input(TICKET).run();
     assert_data_eq!(
         ran.all(),
         str![[r#"
