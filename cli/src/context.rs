@@ -31,7 +31,7 @@ impl<'a> Context<'a> {
 
     /// The running node, if one runs.
     pub(crate) fn running(&self) -> Result<Option<Client>, Failure> {
-        Client::connect(&self.data_dir)
+        Client::connect(&self.data_dir, None)
     }
 
     /// The running node, which the command needs and does not start.
