@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
-    AddParams, AddReply, ContactReply, ContactState, EventBody, EventKind, Request, WhoParams,
+    AddParams, AddReply, ContactReply, ContactState, ControlError, ErrorName, EventBody, EventKind, Request,
+    WhoParams,
 };
+use murmesh_protocol::wire::ticket::{Ticket, TicketError};
 use serde::Serialize;
 
 use super::Outcome;
@@ -19,6 +21,8 @@ use crate::text::one_line;
 
 /// How long a person who did not say `--wait` is kept waiting for the other side.
 const PATIENCE_OF_PEOPLE: Duration = Duration::from_secs(10);
+/// How long the node may take to say what became of a request that outlasted `--timeout`.
+const PATIENCE_AFTER_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Added {
@@ -31,16 +35,16 @@ struct Added {
 pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
     let ticket = ticket(context, args.ticket)?;
     let mut client = context.node_or_start()?;
-    let patience = patience(context, args.wait, args.timeout);
-    if patience.is_some() {
+    let deadline = Instant::now() + Duration::from_millis(args.timeout);
+    let waits_until = waits_until(context, args.wait, deadline);
+    if waits_until.is_some() {
         client.subscribe(None, &[EventKind::ContactConnected])?;
     }
-    let reply: AddReply = client.call(&Request::Add(AddParams { ticket, name: args.name }))?;
-    let AddReply { contact, account, state, known } = reply;
-    let mut added = Added { contact, account, state, known };
-    if let Some(patience) = patience {
+    let params = AddParams { ticket: ticket.to_string(), name: args.name };
+    let mut added = add(&mut client, params, &ticket.account.to_string(), deadline)?;
+    if let Some(until) = waits_until {
         context.output.progress(&format!("asked {}; waiting for an answer", one_line(&added.contact)));
-        let waited = wait_connected(&mut client, &mut added, Instant::now() + patience);
+        let waited = wait_connected(&mut client, &mut added, until);
         context.output.progress("");
         waited?;
     }
@@ -56,6 +60,26 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
     Ok(exit::DONE)
 }
 
+/// The node answers once it has asked around, or at once if it refuses. When that takes too long the
+/// contact is what the request has made of it so far.
+fn add(client: &mut Client, params: AddParams, account: &str, deadline: Instant) -> Result<Added, Failure> {
+    if let Some(reply) = client.call_until::<AddReply>(&Request::Add(params), deadline)? {
+        let AddReply { contact, account, state, known } = reply;
+        return Ok(Added { contact, account, state, known });
+    }
+    let who = Request::Contact(WhoParams { who: account.to_owned() });
+    match client.call_until::<ContactReply>(&who, Instant::now() + PATIENCE_AFTER_TIMEOUT) {
+        Ok(Some(contact)) => {
+            let ContactReply { name, account, state, .. } = contact;
+            Ok(Added { contact: name, account, state, known: false })
+        }
+        Ok(None) | Err(_) => {
+            let detail = "the node has not answered; whether it took the request, the contacts tell";
+            Err(Failure::with(Problem::TimedOut, detail).next("murmesh contact list"))
+        }
+    }
+}
+
 fn words(added: &Added) -> String {
     let name = one_line(&added.contact);
     match (added.known, added.state) {
@@ -66,11 +90,11 @@ fn words(added: &Added) -> String {
     }
 }
 
-/// How long to wait for the other side, if at all.
-fn patience(context: &Context<'_>, wait: Option<AddWait>, timeout_ms: u64) -> Option<Duration> {
+/// Until when to wait for the other side, if at all.
+fn waits_until(context: &Context<'_>, wait: Option<AddWait>, deadline: Instant) -> Option<Instant> {
     match wait {
-        Some(AddWait::Connected) => Some(Duration::from_millis(timeout_ms)),
-        None if context.output.is_terminal() => Some(PATIENCE_OF_PEOPLE),
+        Some(AddWait::Connected) => Some(deadline),
+        None if context.output.is_terminal() => Some(deadline.min(Instant::now() + PATIENCE_OF_PEOPLE)),
         Some(AddWait::Requested) | None => None,
     }
 }
@@ -98,8 +122,8 @@ fn wait_connected(client: &mut Client, added: &mut Added, deadline: Instant) -> 
     Ok(())
 }
 
-/// The ticket itself: from the command line, a file, standard input, or a person.
-fn ticket(context: &Context<'_>, given: Option<String>) -> Result<String, Failure> {
+/// The ticket: from the command line, a file, standard input, or a person. What is none needs no node.
+fn ticket(context: &Context<'_>, given: Option<String>) -> Result<Ticket, Failure> {
     let text = match given.as_deref() {
         Some("-") => ask::stdin()?,
         None if ask::can_ask(context.no_input) => ask::line(context.output, "ticket: ")?.unwrap_or_default(),
@@ -119,7 +143,18 @@ fn ticket(context: &Context<'_>, given: Option<String>) -> Result<String, Failur
             }
         },
     };
-    Ok(text.trim().to_owned())
+    text.parse().map_err(|error| not_a_ticket(error).into())
+}
+
+/// In the node's words.
+fn not_a_ticket(error: TicketError) -> ControlError {
+    let why = match error {
+        TicketError::NewerVersion => return ControlError::new(ErrorName::NewerTicket),
+        TicketError::Mistyped { position: Some(position) } => format!("mistyped at character {position}"),
+        TicketError::Mistyped { position: None } => "mistyped or cut off".to_owned(),
+        TicketError::NotATicket | TicketError::Malformed => "a ticket begins with MURMESH:".to_owned(),
+    };
+    ControlError::with(ErrorName::BadTicket, why)
 }
 
 /// Whether more than one person has a login here: they can see each other's command lines.

@@ -1,9 +1,11 @@
 //! What a new user ran into: each test is the story of one of them.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Fake, Run};
+use crate::fake::{Canned, Fake, Run, TICKET, contact};
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
@@ -45,5 +47,54 @@ error: --peer MULTIADDR: "/ip4/1.2.3.4": the port is missing: /ip4/1.2.3.4/tcp/4
     ] {
         let ran = fake.murmesh(&words(line)).run();
         assert!(ran.status == 0 && ran.stderr.contains("not applied: --"), "{line}: {}", ran.all());
+    }
+}
+
+/// Story: `add --timeout 1s` took five: the node answers when it has asked around, and only then did the
+/// clock start.
+#[test]
+fn the_timeout_of_add_counts_from_the_start_and_caps_the_call() {
+    let fake = Fake::start().can("contact.add", Canned::Silence);
+    let fake = fake.ok("contact.show", contact("alice", "requested", false));
+    let before = Instant::now();
+    let line = ["add", "-", "--wait", "connected", "--timeout", "300ms"];
+    let ran = fake.murmesh(&line).input(TICKET).run();
+    assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
+    assert_data_eq!(
+        ran.all(),
+        str![[r#"
+exit 124
+--
+error: the time-out passed: alice has not answered yet; the request goes on (E0003)
+  next: murmesh contact list
+
+"#]]
+    );
+    let asked = fake.murmesh(&["add", "-", "--timeout", "300ms"]).input(TICKET).run();
+    assert_eq!((asked.status, asked.stdout.as_str()), (0, "asked alice; no answer yet\n"), "{}", asked.all());
+    // A node that hangs has accepted nothing that is known of.
+    let fake = Fake::start().can("contact.add", Canned::Silence).can("contact.show", Canned::Silence);
+    let before = Instant::now();
+    let ran = fake.murmesh(&line).input(TICKET).run();
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    assert!(ran.status == 124 && ran.stderr.contains("the node has not answered"), "{}", ran.all());
+}
+
+/// Story: `add foo` started a node, then said that foo is not a ticket.
+#[test]
+fn what_is_no_ticket_is_refused_before_a_node_is_started() {
+    let (install, murmesh) = crate::fake::install("#!/bin/sh\n: > \"$(dirname \"$0\")/started\"\nexit 1\n");
+    let mistyped = TICKET.replacen("QYRSW", "QYRSX", 1);
+    let newer = "MURMESH:MT1QGQQQQQQQQQQ";
+    for (typed, told) in [
+        ("foo", "this is not a ticket: a ticket begins with MURMESH:; nothing was done (E0211)"),
+        (&mistyped, "this is not a ticket: mistyped at character 16; nothing was done (E0211)"),
+        (&TICKET[..60], "this is not a ticket: mistyped or cut off; nothing was done (E0211)"),
+        (newer, "(E0211)"),
+    ] {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let ran = Run::of(&murmesh, install.path(), &["add", "-"]).env("PATH", path).input(typed).run();
+        assert!(ran.status == 2 && ran.stderr.contains(told), "{typed}: {}", ran.all());
+        assert!(!install.path().join("started").exists(), "{typed}");
     }
 }
