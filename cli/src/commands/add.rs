@@ -8,7 +8,7 @@ use murmesh_protocol::control::{
     AddParams, AddReply, ContactReply, ContactState, ControlError, ErrorName, EventBody, EventKind, Request,
     WhoParams,
 };
-use murmesh_protocol::wire::ticket::{Ticket, TicketError};
+use murmesh_protocol::wire::ticket::{TICKET_BYTES_MAX, Ticket, TicketError};
 use serde::Serialize;
 
 use super::Outcome;
@@ -23,6 +23,8 @@ use crate::text::one_line;
 const PATIENCE_OF_PEOPLE: Duration = Duration::from_secs(10);
 /// How long the node may take to say what became of a request that outlasted `--timeout`.
 const PATIENCE_AFTER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Characters of the longest ticket behind its `MT1`: five bits each, and six of the checksum.
+const CODE_CHARS_MAX: usize = (TICKET_BYTES_MAX * 8).div_ceil(5) + 6;
 
 #[derive(Serialize)]
 struct Added {
@@ -126,7 +128,7 @@ fn wait_connected(client: &mut Client, added: &mut Added, deadline: Instant) -> 
 fn ticket(context: &Context<'_>, given: Option<String>) -> Result<Ticket, Failure> {
     let text = match given.as_deref() {
         Some("-") => ask::stdin()?,
-        None if ask::can_ask(context.no_input) => ask::line(context.output, "ticket: ")?.unwrap_or_default(),
+        None if ask::can_ask(context.no_input) => ask_for_ticket(context)?,
         None => {
             let words = "a ticket is needed: @FILE, - for standard input, or the ticket itself";
             return Err(Failure::with(Problem::Usage, words).next("murmesh help add"));
@@ -144,6 +146,38 @@ fn ticket(context: &Context<'_>, given: Option<String>) -> Result<Ticket, Failur
         },
     };
     text.parse().map_err(|error| not_a_ticket(error).into())
+}
+
+/// Asks for lines until they are a ticket, cannot become one, or one is empty: mail programs break it.
+fn ask_for_ticket(context: &Context<'_>) -> Result<String, Failure> {
+    let mut text = String::new();
+    let mut question = "ticket: ";
+    while let Some(line) = ask::line(context.output, question)? {
+        text.extend(line.chars().filter(|c| !c.is_whitespace()));
+        if !is_beginning(&text) {
+            break;
+        }
+        question = "the rest of it (an empty line if there is none): ";
+    }
+    Ok(text)
+}
+
+/// The text is no ticket, and may be when more is typed. A single wrong character is one that is known:
+/// more text does not mend it.
+fn is_beginning(text: &str) -> bool {
+    const HEAD: &str = "murmesh:mt1";
+    let lower = text.to_ascii_lowercase();
+    let headed = if lower.starts_with("mt1") { format!("murmesh:{lower}") } else { lower };
+    let code = headed.strip_prefix(HEAD);
+    let cut_in_head = HEAD.starts_with(&headed);
+    let whole = code.is_some_and(|code| code.len() >= CODE_CHARS_MAX || !code.chars().all(is_of_code));
+    let cut_off = matches!(text.parse::<Ticket>(), Err(TicketError::Mistyped { position: None }));
+    cut_in_head || (code.is_some() && !whole && cut_off)
+}
+
+/// The characters of bech32.
+fn is_of_code(c: char) -> bool {
+    c.is_ascii_digit() && c != '1' || c.is_ascii_lowercase() && !matches!(c, 'b' | 'i' | 'o')
 }
 
 /// In the node's words.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
 use crate::fake::{Canned, Fake, Run, TICKET, contact};
@@ -96,5 +96,28 @@ fn what_is_no_ticket_is_refused_before_a_node_is_started() {
         let ran = Run::of(&murmesh, install.path(), &["add", "-"]).env("PATH", path).input(typed).run();
         assert!(ran.status == 2 && ran.stderr.contains(told), "{typed}: {}", ran.all());
         assert!(!install.path().join("started").exists(), "{typed}");
+    }
+}
+
+/// Story: a mail program had broken the ticket in two, and only its first line was read.
+#[test]
+fn a_ticket_in_several_lines_is_read_to_its_end() {
+    let (first, rest) = TICKET.split_at(72);
+    let connected = json!({"contact": "alice", "account": "mur1alice", "state": "connected", "known": false});
+    for typed in [
+        format!("{first}\n{rest}\n"),
+        format!("  {first} \n\t{}  {}\n", &rest[..9], &rest[9..]),
+        format!("MURM\nESH:\n{}\n{rest}\n", &first[8..]),
+        format!("{first}{rest}\n"),
+    ] {
+        let fake = Fake::start().ok("contact.add", connected.clone());
+        let ran = fake.murmesh(&["add"]).input(&typed).on_terminal();
+        assert!(ran.status == 0 && ran.stdout.ends_with("alice is connected\n"), "{typed}: {}", ran.all());
+        assert_eq!(fake.asked("contact.add"), [json!({"ticket": TICKET, "name": null})]);
+    }
+    let fake = Fake::start();
+    for typed in [format!("{first}\n\n"), "foo\n".to_owned(), format!("{first}!\n"), "\n".to_owned()] {
+        let ran = fake.murmesh(&["add"]).input(&typed).on_terminal();
+        assert_eq!(ran.status, 2, "{typed}: {}", ran.all());
     }
 }
