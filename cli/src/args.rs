@@ -101,7 +101,9 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  murmesh send bob \"hello\"\n  murmesh send bob --wait delivered --timeout 5m < letter.txt\n\n\
                       Exit status 0 means: the message is on this machine's disk. States: queued, held (others keep it: you may \
-                      leave), delivered, read; or expired, refused, failed."
+                      leave), delivered, read; or expired, refused, failed.\n\n\
+                      `--wait read` ends with a time-out unless the other side sends read receipts, which by default it does \
+                      not: `--wait delivered` says that the message is on their disk."
     )]
     Send(Send),
     /// Read messages, one's own too.

@@ -59,7 +59,7 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
         let target = target(args.wait.unwrap_or(SendWait::Queued));
         let deadline = Instant::now() + Duration::from_millis(args.timeout);
         if !wait_for(&mut client, &mut sent, target, deadline)? {
-            return Err(timed_out(&mut client, &mut sent));
+            return Err(timed_out(&mut client, &mut sent, args.timeout));
         }
     }
     if let Some(problem) = ended_badly(sent.state) {
@@ -124,10 +124,18 @@ fn wait_for(
 }
 
 /// Which message it is about, why it is not further, and where its story is.
-fn timed_out(client: &mut Client, sent: &mut Sent) -> Failure {
-    // Without an answer the reason that is known has to do.
-    let _presence = ask_online(client, sent);
-    let detail = format!("message {} stays in the outbox, {}", short_message(&sent.id), words(sent));
+fn timed_out(client: &mut Client, sent: &mut Sent, timeout_ms: u64) -> Failure {
+    let id = short_message(&sent.id);
+    let detail = if sent.state < MessageState::Delivered {
+        // Without an answer the reason that is known has to do.
+        let _presence = ask_online(client, sent);
+        format!("message {id} stays in the outbox, {}", words(sent))
+    } else {
+        let within = span(timeout_ms).replace(".0 s", " s");
+        format!(
+            "message {id} is delivered, but not read within {within}; the other side may not send read receipts"
+        )
+    };
     Failure::with(Problem::TimedOut, detail).next(format!("murmesh why {}", sent.id)).beside(sent)
 }
 

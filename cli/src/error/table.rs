@@ -58,8 +58,8 @@ table! {
         "A file named on the command line or standard input could not be read as text.";
     "E0003" "timeout" Problem::TimedOut, TIMED_OUT, true,
         "the time-out passed[: {}]", "murmesh outbox list",
-        "The state asked for with --wait was not reached within --timeout. A message stays in the outbox and is \
-         tried until it expires; a request to a contact goes on too.";
+        "The state asked for with --wait was not reached within --timeout. A message that is not \
+         delivered stays in the outbox and is tried until it expires; a request to a contact goes on too.";
     "E0004" "output" Problem::Output, OTHER, false,
         "cannot write[: {}]", "murmesh help",
         "A file or standard output could not be written. What the command did before is done.";

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run, TICKET, contact};
+use crate::fake::{Canned, Fake, Run, TICKET, contact, state_event};
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
@@ -120,4 +120,33 @@ fn a_ticket_in_several_lines_is_read_to_its_end() {
         let ran = fake.murmesh(&["add"]).input(&typed).on_terminal();
         assert_eq!(ran.status, 2, "{typed}: {}", ran.all());
     }
+}
+
+/// Story: a message that had been delivered "stays in the outbox", said `send --wait read`.
+#[test]
+fn a_delivered_message_that_is_not_read_in_time_is_not_said_to_wait() {
+    let queued = json!({"id": "3f9a27c41d00", "to": "bob", "state": "queued",
+        "custodians": {"held": 0, "want": 8}, "reason": "sending"});
+    let events = vec![state_event("delivered", 0, json!({"path": "direct"}))];
+    let fake = Fake::start().can("message.send", Canned::Ok(queued, events));
+    let fake = fake.ok("contact.show", contact("bob", "connected", true));
+    let line = ["send", "bob", "hi", "--wait", "read", "--timeout", "1s"];
+    assert_data_eq!(
+        fake.murmesh(&line).run().all(),
+        str![[r#"
+exit 124
+--
+error: the time-out passed: message 3f9a27c41d is delivered, but not read within 1 s; the other side may not send read receipts (E0003)
+  next: murmesh why 3f9a27c41d00
+
+"#]]
+    );
+    let help = Run::new(fake.dir.path(), &["help", "send"]).run().stdout;
+    assert!(
+        help.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .contains("unless the other side sends read receipts"),
+        "{help}"
+    );
 }
