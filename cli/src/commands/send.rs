@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
-    ContactReply, Custodians, EventBody, EventKind, MessageParams, MessageState, Path, QueuedReason, Request,
-    SendParams, SendReply, WhoParams, WhyReply,
+    ContactReply, ContactState, Custodians, ErrorName, EventBody, EventKind, MessageParams, MessageState,
+    Path, QueuedReason, Request, SendParams, SendReply, WhoParams, WhyReply,
 };
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ struct Sent {
 }
 
 pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
-    let text = text(context, args.text)?;
+    let text = text(context, args.text, &args.who)?;
     let mut client = context.node_or_start()?;
     let person = args.wait.is_none() && context.output.is_terminal();
     let waits = person || args.wait.is_some_and(|wait| wait > SendWait::Queued);
@@ -73,21 +73,31 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
 }
 
 /// The text; one line break at the end of standard input is the shell's.
-fn text(context: &Context<'_>, given: Option<String>) -> Result<String, Failure> {
+fn text(context: &Context<'_>, given: Option<String>, who: &str) -> Result<String, Failure> {
     match given.as_deref() {
+        Some("-") if ask::can_ask(context.no_input) => ask_for_text(context, who)?,
         Some("-") => {}
         Some(_) => return Ok(given.unwrap_or_default()),
         None if ask::can_ask(false) && context.no_input => {
             let words = "a text is needed: TEXT, or - for standard input";
             return Err(Failure::with(Problem::Usage, words).next("murmesh help send"));
         }
-        None if ask::can_ask(false) => {
-            context.output.talk("type the message; end with Ctrl-D on a line of its own")
-        }
+        None if ask::can_ask(false) => ask_for_text(context, who)?,
         None => {}
     }
     let text = ask::stdin()?;
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
+}
+
+/// What would refuse the message is found out before a person types it: the text would be lost.
+fn ask_for_text(context: &Context<'_>, who: &str) -> Result<(), Failure> {
+    let request = Request::Contact(WhoParams { who: who.to_owned() });
+    let contact: ContactReply = context.node_or_start()?.call(&request)?;
+    if contact.state == ContactState::Blocked {
+        return Err(Failure::with(Problem::Node(ErrorName::Blocked), contact.name));
+    }
+    context.output.talk("type the message; end with Ctrl-D on a line of its own");
+    Ok(())
 }
 
 fn target(wait: SendWait) -> MessageState {

@@ -150,3 +150,25 @@ error: the time-out passed: message 3f9a27c41d is delivered, but not read within
         "{help}"
     );
 }
+
+/// Story: a letter was typed to somebody who turned out not to be a contact, and was lost.
+#[test]
+fn who_is_written_to_is_checked_before_the_text_is_asked_for() {
+    let fake = Fake::start().err("contact.show", json!({"name": "no-such-contact", "detail": "bob"}));
+    let ran = fake.murmesh(&["send", "bob"]).input("\u{4}").on_terminal();
+    assert_eq!(ran.status, 4, "{}", ran.all());
+    assert!(!ran.stdout.contains("type the message"), "{}", ran.all());
+    assert!(ran.stdout.contains("no contact matches \"bob\""), "{}", ran.all());
+    let fake = Fake::start().ok("contact.show", contact("bob", "blocked", false));
+    let ran = fake.murmesh(&["send", "bob"]).input("\u{4}").on_terminal();
+    assert!(ran.status == 8 && !ran.stdout.contains("type the message"), "{}", ran.all());
+    let dir = tempfile::tempdir().unwrap();
+    let ran = Run::new(dir.path(), &["send", "bob", "--no-start"]).input("\u{4}").on_terminal();
+    assert!(ran.status == 3 && !ran.stdout.contains("type the message"), "{}", ran.all());
+    let queued = json!({"id": "3f9a27c41d00", "to": "bob", "state": "delivered",
+        "custodians": {"held": 0, "want": 8}, "reason": null});
+    let fake = Fake::start().ok("contact.show", contact("bob", "connected", true)).ok("message.send", queued);
+    let ran = fake.murmesh(&["send", "bob"]).input("hello\n\u{4}").on_terminal();
+    assert_eq!(ran.status, 0, "{}", ran.all());
+    assert_eq!(fake.asked("message.send")[0]["text"], "hello");
+}
