@@ -17,6 +17,7 @@ use crate::ask;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{Failure, Problem, exit};
+use crate::output::quoted;
 use crate::text::one_line;
 
 /// How long a person who did not say `--wait` is kept waiting for the other side.
@@ -42,6 +43,7 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
     if waits_until.is_some() {
         client.subscribe(None, &[EventKind::ContactConnected])?;
     }
+    let wanted = args.name.clone();
     let params = AddParams { ticket: ticket.to_string(), name: args.name };
     let mut added = add(&mut client, params, &ticket.account.to_string(), deadline)?;
     if let Some(until) = waits_until {
@@ -56,6 +58,12 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
         return Err(failure.beside(&added));
     }
     context.output.answer(&added, || words(&added))?;
+    if let Some(name) = wanted.filter(|name| added.known && *name != added.contact) {
+        let (known, name, same) = (quoted(&added.contact), quoted(&name), context.same_directory());
+        context
+            .output
+            .talk(&format!("to give it the other name: murmesh contact rename {known} {name}{same}"));
+    }
     if added.state == ContactState::Requested {
         context.output.talk("messages to them wait here until they answer; both need not be online at once");
     }

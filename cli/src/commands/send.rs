@@ -6,6 +6,7 @@ use murmesh_protocol::control::{
     ContactReply, ContactState, Custodians, ErrorName, EventBody, EventKind, MessageParams, MessageState,
     Path, QueuedReason, Request, SendParams, SendReply, WhoParams, WhyReply,
 };
+use murmesh_protocol::limits::TEXT_BYTES_MAX;
 use serde::Serialize;
 
 use super::Outcome;
@@ -40,6 +41,9 @@ struct Sent {
 
 pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
     let text = text(context, args.text, &args.who)?;
+    if text.trim().is_empty() {
+        return Err(Failure::with(Problem::Node(ErrorName::BadText), TEXT_BYTES_MAX.to_string()));
+    }
     let mut client = context.node_or_start()?;
     let person = args.wait.is_none() && context.output.is_terminal();
     let waits = person || args.wait.is_some_and(|wait| wait > SendWait::Queued);

@@ -181,8 +181,8 @@ table! {
         "several messages match[ \"{}\"]", "murmesh outbox list",
         "The beginning that was given fits several messages. Give more of the id.";
     "E0303" "bad-text" Node(N::BadText), USAGE, false,
-        "a message has 1 to {} bytes; nothing was sent", "murmesh help send",
-        "The text is empty or too long for one message.";
+        "a message has 1 to {} bytes, not only white space; nothing was sent", "murmesh help send",
+        "The text is empty, only white space, or too long for one message.";
     "E0304" "client-id-reused" Node(N::ClientIdReused), REFUSED, false,
         "this --request-id was used for another message; nothing was sent", "murmesh help send",
         "The same request id never sends twice. For another text or contact it must be another one.";

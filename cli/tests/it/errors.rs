@@ -37,7 +37,7 @@ fn the_hint_repeats_the_data_directory_of_the_call() {
     let path = dir.path().join("of alice");
     let ran = Run::new(dir.path(), &["read", "--data-dir", path.to_str().unwrap()]).run();
     assert!(
-        ran.stderr.contains(&format!("next: murmesh up --data-dir '{}'\n", path.display())),
+        ran.stderr.contains(&format!("next: murmesh init --data-dir '{}'\n", path.display())),
         "{}",
         ran.all()
     );

@@ -172,3 +172,99 @@ fn who_is_written_to_is_checked_before_the_text_is_asked_for() {
     assert_eq!(ran.status, 0, "{}", ran.all());
     assert_eq!(fake.asked("message.send")[0]["text"], "hello");
 }
+
+/// Story: whoever wanted a node to end was told to start one.
+#[test]
+fn down_without_a_node_does_not_hint_to_start_one() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("private.db"), "").unwrap();
+    let ran = Run::new(dir.path(), &["down"]).run();
+    assert!(ran.status == 3 && ran.stderr.contains("E0101"), "{}", ran.all());
+    assert_eq!(ran.hint().unwrap(), ["help", "down"]);
+    assert_eq!(Run::new(dir.path(), &["status"]).run().hint().unwrap(), ["up"]);
+}
+
+/// Story: `up` was hinted where there was no account that it could be for.
+#[test]
+fn without_an_account_the_hint_is_to_make_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for line in ["read", "contact list", "status", "send bob hi --no-start"] {
+        let ran = Run::new(dir.path(), &words(line)).run();
+        assert!(ran.status == 3 && ran.stderr.contains("E0101"), "{line}: {}", ran.all());
+        assert_eq!(ran.hint().unwrap(), ["init"], "{line}");
+    }
+}
+
+/// Story: the first five digits of an id were "no message", as if it did not exist.
+#[test]
+fn a_beginning_of_an_id_that_is_too_short_is_told_as_such() {
+    let fake = Fake::start().err("message.why", json!({"name": "no-such-message", "detail": "19223"}));
+    assert_data_eq!(
+        fake.murmesh(&["why", "19223"]).run().all(),
+        str![[r#"
+exit 2
+--
+error: MESSAGE: "19223": at least six digits of its id are needed (E0001)
+  next: murmesh help why
+
+"#]]
+    );
+    assert_eq!(fake.murmesh(&["outbox", "show", "19223"]).run().status, 2);
+    assert_eq!(fake.murmesh(&["why", "192234"]).run().status, 4);
+}
+
+/// Story: a text of spaces was sent, and shown as nothing.
+#[test]
+fn a_text_of_white_space_is_refused_as_an_empty_one() {
+    let fake = Fake::start().ok(
+        "message.send",
+        json!({"id": "3f9a27c41d00", "to": "bob", "state": "queued",
+        "custodians": {"held": 0, "want": 8}, "reason": "sending"}),
+    );
+    for text in ["   ", "\n\t", ""] {
+        assert_data_eq!(
+            fake.murmesh(&["send", "bob", text]).run().all(),
+            str![[r#"
+exit 2
+--
+error: a message has 1 to 60000 bytes, not only white space; nothing was sent (E0303)
+  next: murmesh help send
+
+"#]]
+        );
+    }
+    assert_eq!(fake.murmesh(&["send", "bob"]).input(" \n").run().status, 2);
+    assert_eq!(fake.asked("message.send"), Vec::<Value>::new());
+}
+
+/// Story: `add --as zed` of a known contact kept the old name and did not say how to change it.
+#[test]
+fn another_name_for_a_known_contact_hints_at_rename() {
+    let known = json!({"contact": "alice", "account": "mur1alice", "state": "connected", "known": true});
+    let fake = Fake::start().ok("contact.add", known);
+    assert_data_eq!(
+        fake.murmesh(&["add", "-", "--as", "zed q"]).input(TICKET).run().all(),
+        str![[r#"
+exit 0
+alice is a contact already; nothing was changed
+--
+to give it the other name: murmesh contact rename alice 'zed q'
+
+"#]]
+    );
+    let same = fake.murmesh(&["add", "-", "--as", "alice"]).input(TICKET).run();
+    assert!(same.status == 0 && same.stderr.is_empty(), "{}", same.all());
+}
+
+/// Story: `status now` was told to quote a text, and takes none.
+#[test]
+fn only_a_command_that_takes_a_text_speaks_of_quoting() {
+    let dir = tempfile::tempdir().unwrap();
+    for line in ["status now", "down x", "read bob x", "contact rename bob the builder", "add x y"] {
+        let ran = Run::new(dir.path(), &words(line)).run();
+        assert!(ran.status == 2 && ran.stderr.contains("one word too many"), "{line}: {}", ran.all());
+        assert!(!ran.stderr.contains("quote a text"), "{line}: {}", ran.all());
+    }
+    let ran = Run::new(dir.path(), &["send", "bob", "hi", "there"]).run();
+    assert!(ran.stderr.contains("quote a text of several words"), "{}", ran.all());
+}

@@ -24,6 +24,7 @@ murmesh: messages from machine to machine, with no server in the middle
 
 "#]]
     );
+    std::fs::write(dir.path().join("private.db"), "").unwrap();
     let ran = Run::new(dir.path(), &[]).run();
     assert_data_eq!(
         ran.all(),
