@@ -268,3 +268,31 @@ fn only_a_command_that_takes_a_text_speaks_of_quoting() {
     let ran = Run::new(dir.path(), &["send", "bob", "hi", "there"]).run();
     assert!(ran.stderr.contains("quote a text of several words"), "{}", ran.all());
 }
+
+/// Story: messages that came five seconds late looked as quick as any.
+#[test]
+fn a_direct_message_that_waited_two_seconds_says_so() {
+    let message = |received: &str, extra: Value| {
+        let mut message = json!({"id": "m1", "conversation": "alice", "from": "alice", "to": "me",
+            "at": "2001-01-02T10:00:00.000Z", "received_at": received, "text": "hi", "state": "delivered",
+            "path": "direct", "kept_by": null, "unread": true});
+        message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        message
+    };
+    let fake = Fake::start().ok(
+        "message.read",
+        json!({"messages": [message("2001-01-02T10:00:01.999Z", json!({})), message("2001-01-02T10:00:02.000Z", json!({})),
+            message("2001-01-02T10:00:00.500Z", json!({"path": "mailbox", "kept_by": "12D3KooWAbcdefgh"}))], "next": null}),
+    );
+    assert_data_eq!(
+        fake.murmesh(&["read"]).run().all(),
+        str![[r#"
+exit 0
+2 Jan 2001 10:00  alice: hi
+2 Jan 2001 10:00  alice: hi  (waited 2.0 s; kept by the sender)
+2 Jan 2001 10:00  alice: hi  (waited 500 ms; kept by …Abcdefgh)
+--
+
+"#]]
+    );
+}
