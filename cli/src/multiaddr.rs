@@ -28,6 +28,8 @@ pub(crate) fn parse_peer(text: &str) -> Result<String, String> {
         [kind @ ("dns" | "dns4" | "dns6"), name, rest @ ..] => {
             check_transport(rest, &format!("/{kind}/{name}"))
         }
+        ["tcp" | "udp", ..] => Err("the host is missing: /ip4/192.0.2.7/tcp/4001".to_owned()),
+        ["ip" | "ipv4" | "ipv6", ..] => Err("it is written ip4 or ip6: /ip4/192.0.2.7/tcp/4001".to_owned()),
         // Others need no port: /memory/7, /dnsaddr/example.org.
         [_, _, ..] => Ok(()),
         _ => Err("an address is like /ip4/192.0.2.7/tcp/4001".to_owned()),
@@ -96,6 +98,8 @@ mod tests {
             "/ip4/1.2.3.4/udp/1",
             "/ip4/1.2.3.4/p2p/12D3KooWFake",
             "/ip4/1.2.3.4/tcp/1/p2p",
+            "/tcp/4001",
+            "/ipv4/1.2.3.4/tcp/1",
             "/ip4//tcp/1",
             "/dns/example.org",
             "/dns4/example.org/udp",
