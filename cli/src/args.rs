@@ -6,6 +6,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::duration::parse_ms;
+use crate::multiaddr::{parse_listen, parse_peer};
+
+/// Fewest digits that name a message.
+const ID_DIGITS_MIN: usize = 6;
 
 /// Messages between people, from machine to machine, with no server in the middle.
 #[derive(Debug, Parser)]
@@ -75,6 +79,10 @@ pub(crate) enum Command {
     )]
     Up(Up),
     /// Stop the node.
+    #[command(
+        after_help = "A node that does not end within five seconds is killed; what it had accepted is on disk.\n\n\
+                      Example, for a node on another directory:\n  murmesh down --data-dir ~/.murmesh"
+    )]
     Down,
     /// How the node is: reach, peers, mail, custody, health.
     #[command(after_help = "Exit status 9: it runs, and there is something to do.")]
@@ -100,7 +108,9 @@ pub(crate) enum Command {
     #[command(
         after_help = "Examples:\n  murmesh send bob \"hello\"\n  murmesh send bob --wait delivered --timeout 5m < letter.txt\n\n\
                       Exit status 0 means: the message is on this machine's disk. States: queued, held (others keep it: you may \
-                      leave), delivered, read; or expired, refused, failed."
+                      leave), delivered, read; or expired, refused, failed.\n\n\
+                      `--wait read` ends with a time-out unless the other side sends read receipts, which by default it does \
+                      not: `--wait delivered` says that the message is on their disk."
     )]
     Send(Send),
     /// Read messages, one's own too.
@@ -165,10 +175,10 @@ pub(crate) struct Up {
     #[arg(long)]
     pub(crate) foreground: bool,
     /// Address to listen on; port 0 is chosen once and kept. May be repeated.
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_listen)]
     pub(crate) listen: Vec<String>,
     /// Address of a peer to dial. May be repeated.
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_peer)]
     pub(crate) peer: Vec<String>,
     /// File whose first line is the passphrase that seals the keys; `-` asks for it, or reads standard input.
     #[arg(long, value_name = "FILE", env = "MURMESH_PASSPHRASE_FILE", hide_env_values = true)]
@@ -346,7 +356,7 @@ pub(crate) enum Outbox {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Message {
     /// Its id, or a unique beginning of at least six digits.
-    #[arg(value_name = "MESSAGE")]
+    #[arg(value_name = "MESSAGE", value_parser = parse_id)]
     pub(crate) id: String,
 }
 
@@ -361,6 +371,12 @@ pub(crate) enum Peer {
 fn parse_count(text: &str) -> Result<u32, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
     count.ok_or_else(|| format!("it is a whole number from 1 to {}", u32::MAX))
+}
+
+/// The beginning of an id; the node knows the rest.
+fn parse_id(text: &str) -> Result<String, String> {
+    let long_enough = text.chars().count() >= ID_DIGITS_MIN;
+    long_enough.then(|| text.to_owned()).ok_or("at least six digits of its id are needed".to_owned())
 }
 
 /// A place in the stream of events.

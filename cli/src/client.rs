@@ -31,6 +31,8 @@ pub(crate) struct Client {
     events: VecDeque<Value>,
     next_id: u64,
     hello: HelloReply,
+    /// No answer is waited for beyond it.
+    give_up_at: Option<Instant>,
     /// The node has closed the connection.
     closed: bool,
 }
@@ -79,8 +81,9 @@ impl From<IncomingError> for Failure {
 }
 
 impl Client {
-    /// Connects and greets; `None` when no node runs on `data_dir`.
-    pub(crate) fn connect(data_dir: &Path) -> Result<Option<Client>, Failure> {
+    /// Connects and greets; `None` when no node runs on `data_dir`. Neither the greeting nor any later call
+    /// waits beyond `give_up_at`.
+    pub(crate) fn connect(data_dir: &Path, give_up_at: Option<Instant>) -> Result<Option<Client>, Failure> {
         let path = data_dir.join(SOCKET);
         if path.as_os_str().as_bytes().len() > SOCKET_PATH_BYTES_MAX {
             return Err(ControlError::with(ErrorName::SocketPath, path.display().to_string()).into());
@@ -101,6 +104,7 @@ impl Client {
             events: VecDeque::new(),
             next_id: 1,
             hello,
+            give_up_at,
             closed: false,
         };
         let params = HelloParams { client: CLIENT_NAME.to_owned(), api: API_VERSION };
@@ -115,19 +119,28 @@ impl Client {
 
     /// Asks, and waits for the answer. Events that come first are kept for [`Client::next_event`].
     pub(crate) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Failure> {
+        let patience = Instant::now() + ANSWER_PATIENCE;
+        let deadline = self.give_up_at.map_or(patience, |at| at.min(patience));
+        self.call_until(request, deadline)?.ok_or(Failure::with(Problem::Unreachable, "no answer in time"))
+    }
+
+    /// Asks, and waits for the answer until `deadline`; `None` when it passes. The node may still do what
+    /// it was asked.
+    pub(crate) fn call_until<T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Option<T>, Failure> {
         let id = self.next_id;
         self.next_id += 1;
         let line = line_of(id, request)?;
         self.stream.write_all(line.as_bytes()).map_err(|error| unreachable(&error))?;
-        let deadline = Instant::now() + ANSWER_PATIENCE;
-        loop {
-            let Some(incoming) = self.read_incoming(Some(deadline))? else {
-                return Err(Failure::with(Problem::Unreachable, "no answer within 30 s"));
-            };
+        while let Some(incoming) = self.read_incoming(Some(deadline))? {
             if let Some(answer) = self.sort(incoming, id) {
-                return answer.and_then(shaped);
+                return answer.and_then(shaped).map(Some);
             }
         }
+        Ok(None)
     }
 
     /// Follows events of these types, all if none is named, from `since` or from now.

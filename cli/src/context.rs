@@ -31,19 +31,25 @@ impl<'a> Context<'a> {
 
     /// The running node, if one runs.
     pub(crate) fn running(&self) -> Result<Option<Client>, Failure> {
-        Client::connect(&self.data_dir)
+        Client::connect(&self.data_dir, None)
     }
 
     /// The running node, which the command needs and does not start.
     pub(crate) fn node(&self) -> Result<Client, Failure> {
-        self.running()?.ok_or(Failure::new(Problem::NotRunning))
+        self.running()?.ok_or_else(|| self.not_running())
+    }
+
+    /// A node is started for an account; where there is none yet, that comes first.
+    fn not_running(&self) -> Failure {
+        let failure = Failure::new(Problem::NotRunning);
+        if data_dir::is_fresh(&self.data_dir) { failure.next("murmesh init") } else { failure }
     }
 
     /// The running node, or one started for the command unless `--no-start`.
     pub(crate) fn node_or_start(&self) -> Result<Client, Failure> {
         match self.running()? {
             Some(client) => Ok(client),
-            None if !self.may_start => Err(Failure::new(Problem::NotRunning)),
+            None if !self.may_start => Err(self.not_running()),
             None => {
                 let mut passphrase = Passphrase::of_environment();
                 // Without an account the command fails: no node is left running for it.

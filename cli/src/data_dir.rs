@@ -28,6 +28,11 @@ pub(crate) fn make_usable(dir: &Path) -> Result<(), Failure> {
     opened.map(drop).map_err(|error| unusable(&lock, &error))
 }
 
+/// No node has made anything here: neither an account nor what a custodian keeps.
+pub(crate) fn is_fresh(dir: &Path) -> bool {
+    !["private.db", "custody.db"].iter().any(|database| dir.join(database).exists())
+}
+
 /// Changes nothing: a directory that is missing is no fault, one that cannot be entered is.
 pub(crate) fn check_readable(dir: &Path) -> Result<(), Failure> {
     match fs::read_dir(dir) {

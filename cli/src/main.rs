@@ -19,6 +19,7 @@ mod context;
 mod data_dir;
 mod duration;
 mod error;
+mod multiaddr;
 mod output;
 mod passphrase;
 mod qr;

@@ -24,8 +24,12 @@ use crate::passphrase::Passphrase;
 
 /// How long a start may take.
 const START_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a node may take to end by itself.
+/// How long a node may take to end by itself, the time to ask it included.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to answer that it will end; then it gets a signal.
+const STOP_ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the system may take to end a node that was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -217,11 +221,16 @@ fn ask_once<T: DeserializeOwned>(
     }
 }
 
-/// Asks the node to end and waits until its lock is free; kills it after [`STOP_PATIENCE`].
+/// Asks the node to end and waits until its lock is free; kills it [`STOP_PATIENCE`] after the call.
 pub(crate) fn stop(context: &Context<'_>) -> Result<(), Failure> {
     let lock = context.data_dir.join(LOCK);
-    match context.running() {
-        Ok(None) if is_free(&lock) => return Err(Failure::new(Problem::NotRunning)),
+    let kill_at = Instant::now() + STOP_PATIENCE;
+    let connect = |give_up_at| Client::connect(&context.data_dir, Some(give_up_at));
+    match connect(Instant::now() + STOP_ANSWER_PATIENCE) {
+        // Whoever wants it to end has that, or means another directory.
+        Ok(None) if is_free(&lock) => {
+            return Err(Failure::new(Problem::NotRunning).next("murmesh help down"));
+        }
         // It is starting, or stopping already: a signal makes sure of the latter.
         Ok(None) => signal(&lock, Signal::TERM)?,
         Ok(Some(mut client)) => {
@@ -233,11 +242,12 @@ pub(crate) fn stop(context: &Context<'_>) -> Result<(), Failure> {
         Err(failure) if failure.problem == Problem::Unreachable => signal(&lock, Signal::TERM)?,
         Err(failure) => return Err(failure),
     }
-    if wait_until(STOP_PATIENCE, || is_free(&lock) && matches!(context.running(), Ok(None))) {
+    if wait_until(kill_at, || is_free(&lock) && matches!(connect(kill_at), Ok(None))) {
         return Ok(());
     }
     signal(&lock, Signal::KILL)?;
-    if wait_until(STOP_PATIENCE, || is_free(&lock)) { Ok(()) } else { Err(Failure::new(Problem::NotStopped)) }
+    let killed = wait_until(Instant::now() + KILL_PATIENCE, || is_free(&lock));
+    if killed { Ok(()) } else { Err(Failure::new(Problem::NotStopped)) }
 }
 
 /// Signals the process that holds the lock of this directory; its id is in the file. Nobody else is
@@ -261,8 +271,7 @@ fn is_free(lock: &Path) -> bool {
     }
 }
 
-fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + patience;
+fn wait_until(deadline: Instant, mut done: impl FnMut() -> bool) -> bool {
     while !done() {
         if Instant::now() >= deadline {
             return false;

@@ -16,14 +16,14 @@ pub(crate) fn failure(error: &clap::Error, raw: &[OsString]) -> Failure {
     let words = if missing.contains(&error.kind()) {
         format!("a command is missing after \"{}\": {}", page.join(" "), commands.join(", "))
     } else {
-        words(error)
+        words(error, page == ["send"])
     };
     page.extend(one(error, ContextKind::SuggestedSubcommand));
     Failure::with(Problem::Usage, words).next(format!("murmesh help {}", page.join(" ")).trim_end())
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's list of kinds grows")]
-fn words(error: &clap::Error) -> String {
+fn words(error: &clap::Error, takes_text: bool) -> String {
     let argument = one(error, ContextKind::InvalidArg).unwrap_or_default();
     let value = one(error, ContextKind::InvalidValue);
     match error.kind() {
@@ -32,7 +32,7 @@ fn words(error: &clap::Error) -> String {
             format!("there is no command \"{word}\"{}", maybe(error, ContextKind::SuggestedSubcommand))
         }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            let text = if error.get(ContextKind::Suggested).is_some() {
+            let text = if takes_text && error.get(ContextKind::Suggested).is_some() {
                 "; a text that begins with - goes after --"
             } else {
                 ""
@@ -40,7 +40,8 @@ fn words(error: &clap::Error) -> String {
             format!("there is no option {argument} here{}{text}", maybe(error, ContextKind::SuggestedArg))
         }
         ErrorKind::UnknownArgument => {
-            format!("\"{argument}\" is one word too many; quote a text of several words")
+            let text = if takes_text { "; quote a text of several words" } else { "" };
+            format!("\"{argument}\" is one word too many{text}")
         }
         ErrorKind::MissingRequiredArgument => {
             format!("{} is missing", many(error, ContextKind::InvalidArg).join(" and "))

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
-    AddParams, AddReply, ContactReply, ContactState, EventBody, EventKind, Request, WhoParams,
+    AddParams, AddReply, ContactReply, ContactState, ControlError, ErrorName, EventBody, EventKind, Request,
+    WhoParams,
 };
+use murmesh_protocol::wire::ticket::{TICKET_BYTES_MAX, Ticket, TicketError};
 use serde::Serialize;
 
 use super::Outcome;
@@ -15,10 +17,15 @@ use crate::ask;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{Failure, Problem, exit};
+use crate::output::quoted;
 use crate::text::one_line;
 
 /// How long a person who did not say `--wait` is kept waiting for the other side.
 const PATIENCE_OF_PEOPLE: Duration = Duration::from_secs(10);
+/// How long the node may take to say what became of a request that outlasted `--timeout`.
+const PATIENCE_AFTER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Characters of the longest ticket behind its `MT1`: five bits each, and six of the checksum.
+const CODE_CHARS_MAX: usize = (TICKET_BYTES_MAX * 8).div_ceil(5) + 6;
 
 #[derive(Serialize)]
 struct Added {
@@ -31,16 +38,17 @@ struct Added {
 pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
     let ticket = ticket(context, args.ticket)?;
     let mut client = context.node_or_start()?;
-    let patience = patience(context, args.wait, args.timeout);
-    if patience.is_some() {
+    let deadline = Instant::now() + Duration::from_millis(args.timeout);
+    let waits_until = waits_until(context, args.wait, deadline);
+    if waits_until.is_some() {
         client.subscribe(None, &[EventKind::ContactConnected])?;
     }
-    let reply: AddReply = client.call(&Request::Add(AddParams { ticket, name: args.name }))?;
-    let AddReply { contact, account, state, known } = reply;
-    let mut added = Added { contact, account, state, known };
-    if let Some(patience) = patience {
+    let wanted = args.name.clone();
+    let params = AddParams { ticket: ticket.to_string(), name: args.name };
+    let mut added = add(&mut client, params, &ticket.account.to_string(), deadline)?;
+    if let Some(until) = waits_until {
         context.output.progress(&format!("asked {}; waiting for an answer", one_line(&added.contact)));
-        let waited = wait_connected(&mut client, &mut added, Instant::now() + patience);
+        let waited = wait_connected(&mut client, &mut added, until);
         context.output.progress("");
         waited?;
     }
@@ -50,10 +58,36 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
         return Err(failure.beside(&added));
     }
     context.output.answer(&added, || words(&added))?;
+    if let Some(name) = wanted.filter(|name| added.known && *name != added.contact) {
+        let (known, name, same) = (quoted(&added.contact), quoted(&name), context.same_directory());
+        context
+            .output
+            .talk(&format!("to give it the other name: murmesh contact rename {known} {name}{same}"));
+    }
     if added.state == ContactState::Requested {
         context.output.talk("messages to them wait here until they answer; both need not be online at once");
     }
     Ok(exit::DONE)
+}
+
+/// The node answers once it has asked around, or at once if it refuses. When that takes too long the
+/// contact is what the request has made of it so far.
+fn add(client: &mut Client, params: AddParams, account: &str, deadline: Instant) -> Result<Added, Failure> {
+    if let Some(reply) = client.call_until::<AddReply>(&Request::Add(params), deadline)? {
+        let AddReply { contact, account, state, known } = reply;
+        return Ok(Added { contact, account, state, known });
+    }
+    let who = Request::Contact(WhoParams { who: account.to_owned() });
+    match client.call_until::<ContactReply>(&who, Instant::now() + PATIENCE_AFTER_TIMEOUT) {
+        Ok(Some(contact)) => {
+            let ContactReply { name, account, state, .. } = contact;
+            Ok(Added { contact: name, account, state, known: false })
+        }
+        Ok(None) | Err(_) => {
+            let detail = "the node has not answered; whether it took the request, the contacts tell";
+            Err(Failure::with(Problem::TimedOut, detail).next("murmesh contact list"))
+        }
+    }
 }
 
 fn words(added: &Added) -> String {
@@ -66,11 +100,11 @@ fn words(added: &Added) -> String {
     }
 }
 
-/// How long to wait for the other side, if at all.
-fn patience(context: &Context<'_>, wait: Option<AddWait>, timeout_ms: u64) -> Option<Duration> {
+/// Until when to wait for the other side, if at all.
+fn waits_until(context: &Context<'_>, wait: Option<AddWait>, deadline: Instant) -> Option<Instant> {
     match wait {
-        Some(AddWait::Connected) => Some(Duration::from_millis(timeout_ms)),
-        None if context.output.is_terminal() => Some(PATIENCE_OF_PEOPLE),
+        Some(AddWait::Connected) => Some(deadline),
+        None if context.output.is_terminal() => Some(deadline.min(Instant::now() + PATIENCE_OF_PEOPLE)),
         Some(AddWait::Requested) | None => None,
     }
 }
@@ -98,11 +132,11 @@ fn wait_connected(client: &mut Client, added: &mut Added, deadline: Instant) -> 
     Ok(())
 }
 
-/// The ticket itself: from the command line, a file, standard input, or a person.
-fn ticket(context: &Context<'_>, given: Option<String>) -> Result<String, Failure> {
+/// The ticket: from the command line, a file, standard input, or a person. What is none needs no node.
+fn ticket(context: &Context<'_>, given: Option<String>) -> Result<Ticket, Failure> {
     let text = match given.as_deref() {
         Some("-") => ask::stdin()?,
-        None if ask::can_ask(context.no_input) => ask::line(context.output, "ticket: ")?.unwrap_or_default(),
+        None if ask::can_ask(context.no_input) => ask_for_ticket(context)?,
         None => {
             let words = "a ticket is needed: @FILE, - for standard input, or the ticket itself";
             return Err(Failure::with(Problem::Usage, words).next("murmesh help add"));
@@ -119,7 +153,50 @@ fn ticket(context: &Context<'_>, given: Option<String>) -> Result<String, Failur
             }
         },
     };
-    Ok(text.trim().to_owned())
+    text.parse().map_err(|error| not_a_ticket(error).into())
+}
+
+/// Asks for lines until they are a ticket, cannot become one, or one is empty: mail programs break it.
+fn ask_for_ticket(context: &Context<'_>) -> Result<String, Failure> {
+    let mut text = String::new();
+    let mut question = "ticket: ";
+    while let Some(line) = ask::line(context.output, question)? {
+        text.extend(line.chars().filter(|c| !c.is_whitespace()));
+        if !is_beginning(&text) {
+            break;
+        }
+        question = "the rest of it (an empty line if there is none): ";
+    }
+    Ok(text)
+}
+
+/// The text is no ticket, and may be when more is typed. A single wrong character is one that is known:
+/// more text does not mend it.
+fn is_beginning(text: &str) -> bool {
+    const HEAD: &str = "murmesh:mt1";
+    let lower = text.to_ascii_lowercase();
+    let headed = if lower.starts_with("mt1") { format!("murmesh:{lower}") } else { lower };
+    let code = headed.strip_prefix(HEAD);
+    let cut_in_head = HEAD.starts_with(&headed);
+    let whole = code.is_some_and(|code| code.len() >= CODE_CHARS_MAX || !code.chars().all(is_of_code));
+    let cut_off = matches!(text.parse::<Ticket>(), Err(TicketError::Mistyped { position: None }));
+    cut_in_head || (code.is_some() && !whole && cut_off)
+}
+
+/// The characters of bech32.
+fn is_of_code(c: char) -> bool {
+    c.is_ascii_digit() && c != '1' || c.is_ascii_lowercase() && !matches!(c, 'b' | 'i' | 'o')
+}
+
+/// In the node's words.
+fn not_a_ticket(error: TicketError) -> ControlError {
+    let why = match error {
+        TicketError::NewerVersion => return ControlError::new(ErrorName::NewerTicket),
+        TicketError::Mistyped { position: Some(position) } => format!("mistyped at character {position}"),
+        TicketError::Mistyped { position: None } => "mistyped or cut off".to_owned(),
+        TicketError::NotATicket | TicketError::Malformed => "a ticket begins with MURMESH:".to_owned(),
+    };
+    ControlError::with(ErrorName::BadTicket, why)
 }
 
 /// Whether more than one person has a login here: they can see each other's command lines.

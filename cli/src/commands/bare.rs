@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::Outcome;
 use super::status::without_account;
 use crate::context::Context;
+use crate::data_dir;
 use crate::error::exit;
 use crate::text::one_line;
 use crate::words::count;
@@ -17,7 +18,7 @@ struct Stopped {
 
 pub(super) fn run(context: &Context<'_>) -> Outcome {
     let Some(mut client) = context.running()? else {
-        let known = context.data_dir.is_dir();
+        let known = !data_dir::is_fresh(&context.data_dir);
         let same = context.same_directory();
         context.output.answer(&Stopped { state: "stopped" }, || {
             if known {

@@ -17,7 +17,7 @@ use crate::text::{many_lines, one_line};
 use crate::words::{moment, now, short_peer, span, state};
 
 /// A message that took longer is worth a word.
-const WAITED_MS: u64 = 10 * SECOND_MS;
+const WAITED_MS: u64 = 2 * SECOND_MS;
 /// Ids remembered by `--follow`, so that no message is shown twice.
 const SHOWN_MAX: usize = 10_000;
 

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
-    ContactReply, Custodians, EventBody, EventKind, MessageParams, MessageState, Path, QueuedReason, Request,
-    SendParams, SendReply, WhoParams, WhyReply,
+    ContactReply, ContactState, Custodians, ErrorName, EventBody, EventKind, MessageParams, MessageState,
+    Path, QueuedReason, Request, SendParams, SendReply, WhoParams, WhyReply,
 };
+use murmesh_protocol::limits::TEXT_BYTES_MAX;
 use serde::Serialize;
 
 use super::Outcome;
@@ -39,7 +40,10 @@ struct Sent {
 }
 
 pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
-    let text = text(context, args.text)?;
+    let text = text(context, args.text, &args.who)?;
+    if text.trim().is_empty() {
+        return Err(Failure::with(Problem::Node(ErrorName::BadText), TEXT_BYTES_MAX.to_string()));
+    }
     let mut client = context.node_or_start()?;
     let person = args.wait.is_none() && context.output.is_terminal();
     let waits = person || args.wait.is_some_and(|wait| wait > SendWait::Queued);
@@ -59,7 +63,7 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
         let target = target(args.wait.unwrap_or(SendWait::Queued));
         let deadline = Instant::now() + Duration::from_millis(args.timeout);
         if !wait_for(&mut client, &mut sent, target, deadline)? {
-            return Err(timed_out(&mut client, &mut sent));
+            return Err(timed_out(&mut client, &mut sent, args.timeout));
         }
     }
     if let Some(problem) = ended_badly(sent.state) {
@@ -73,21 +77,31 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
 }
 
 /// The text; one line break at the end of standard input is the shell's.
-fn text(context: &Context<'_>, given: Option<String>) -> Result<String, Failure> {
+fn text(context: &Context<'_>, given: Option<String>, who: &str) -> Result<String, Failure> {
     match given.as_deref() {
+        Some("-") if ask::can_ask(context.no_input) => ask_for_text(context, who)?,
         Some("-") => {}
         Some(_) => return Ok(given.unwrap_or_default()),
         None if ask::can_ask(false) && context.no_input => {
             let words = "a text is needed: TEXT, or - for standard input";
             return Err(Failure::with(Problem::Usage, words).next("murmesh help send"));
         }
-        None if ask::can_ask(false) => {
-            context.output.talk("type the message; end with Ctrl-D on a line of its own")
-        }
+        None if ask::can_ask(false) => ask_for_text(context, who)?,
         None => {}
     }
     let text = ask::stdin()?;
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
+}
+
+/// What would refuse the message is found out before a person types it: the text would be lost.
+fn ask_for_text(context: &Context<'_>, who: &str) -> Result<(), Failure> {
+    let request = Request::Contact(WhoParams { who: who.to_owned() });
+    let contact: ContactReply = context.node_or_start()?.call(&request)?;
+    if contact.state == ContactState::Blocked {
+        return Err(Failure::with(Problem::Node(ErrorName::Blocked), contact.name));
+    }
+    context.output.talk("type the message; end with Ctrl-D on a line of its own");
+    Ok(())
 }
 
 fn target(wait: SendWait) -> MessageState {
@@ -124,10 +138,18 @@ fn wait_for(
 }
 
 /// Which message it is about, why it is not further, and where its story is.
-fn timed_out(client: &mut Client, sent: &mut Sent) -> Failure {
-    // Without an answer the reason that is known has to do.
-    let _presence = ask_online(client, sent);
-    let detail = format!("message {} stays in the outbox, {}", short_message(&sent.id), words(sent));
+fn timed_out(client: &mut Client, sent: &mut Sent, timeout_ms: u64) -> Failure {
+    let id = short_message(&sent.id);
+    let detail = if sent.state < MessageState::Delivered {
+        // Without an answer the reason that is known has to do.
+        let _presence = ask_online(client, sent);
+        format!("message {id} stays in the outbox, {}", words(sent))
+    } else {
+        let within = span(timeout_ms).replace(".0 s", " s");
+        format!(
+            "message {id} is delivered, but not read within {within}; the other side may not send read receipts"
+        )
+    };
     Failure::with(Problem::TimedOut, detail).next(format!("murmesh why {}", sent.id)).beside(sent)
 }
 

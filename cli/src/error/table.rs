@@ -58,8 +58,8 @@ table! {
         "A file named on the command line or standard input could not be read as text.";
     "E0003" "timeout" Problem::TimedOut, TIMED_OUT, true,
         "the time-out passed[: {}]", "murmesh outbox list",
-        "The state asked for with --wait was not reached within --timeout. A message stays in the outbox and is \
-         tried until it expires; a request to a contact goes on too.";
+        "The state asked for with --wait was not reached within --timeout. A message that is not \
+         delivered stays in the outbox and is tried until it expires; a request to a contact goes on too.";
     "E0004" "output" Problem::Output, OTHER, false,
         "cannot write[: {}]", "murmesh help",
         "A file or standard output could not be written. What the command did before is done.";
@@ -181,8 +181,8 @@ table! {
         "several messages match[ \"{}\"]", "murmesh outbox list",
         "The beginning that was given fits several messages. Give more of the id.";
     "E0303" "bad-text" Node(N::BadText), USAGE, false,
-        "a message has 1 to {} bytes; nothing was sent", "murmesh help send",
-        "The text is empty or too long for one message.";
+        "a message has 1 to {} bytes, not only white space; nothing was sent", "murmesh help send",
+        "The text is empty, only white space, or too long for one message.";
     "E0304" "client-id-reused" Node(N::ClientIdReused), REFUSED, false,
         "this --request-id was used for another message; nothing was sent", "murmesh help send",
         "The same request id never sends twice. For another text or contact it must be another one.";

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run, contact, state_event};
+use crate::fake::{Canned, Fake, Run, TICKET, contact, state_event};
 
 fn queued() -> Value {
     json!({"id": "3f9a27c41d00", "to": "bob", "state": "queued", "custodians": {"held": 0, "want": 8},
@@ -50,7 +50,7 @@ fn documents_of_every_command() {
         "up",
         "status",
         "invite",
-        "add MURMESH:MT1Q",
+        &format!("add {TICKET}"),
         "contact list",
         "contact show bob",
         "send bob hi",
@@ -79,7 +79,7 @@ $ status
 {"v":1,"state":"running","pid":4242,"peer_id":"12D3KooWFakeAlice","listen":["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice"],"role":"full","peers":{"connected":3,"known":5},"outbox":{"queued":1,"held":2},"custody":{"envelopes":4,"records":6,"bytes":12345},"health":{"ok":true,"reasons":[]},"account":{"account":"mur1alice","name":"alice"},"contacts":2,"unread":1,"started_at":"2001-01-02T03:04:05.000Z","custodians_known":4,"reach":"outside"}
 $ invite
 {"v":1,"id":"i1","ticket":"MURMESH:MT1Q","expires":"2001-01-03T00:00:00.000Z","uses":1}
-$ add MURMESH:MT1Q
+$ add MURMESH:MT1QYRSWPC8QURSWPC8QURSWPC8QURSWPC8QURSWPC8QURSWPC8QURSWZGFPYYSJZGFPYYSJZGFPYYSJZGPQR9SQUGP5Y8S9JCQWYP2ZRCQEVQ8ZQAPPUU83L7D
 {"v":1,"contact":"bob","account":"mur1bob","state":"requested","known":false}
 $ contact list
 {"v":1,"contacts":[{"name":"bob","account":"mur1bob","state":"connected","verified":false,"online":true,"seen_at":"2001-01-02T14:02:00.000Z","nickname":"bob","added_at":"2001-01-01T00:00:00.000Z","sessions":1}]}

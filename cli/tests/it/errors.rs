@@ -3,7 +3,7 @@
 use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run};
+use crate::fake::{Canned, Fake, Run, TICKET};
 
 #[test]
 fn a_failure_says_what_happened_what_is_safe_and_what_to_type() {
@@ -37,7 +37,7 @@ fn the_hint_repeats_the_data_directory_of_the_call() {
     let path = dir.path().join("of alice");
     let ran = Run::new(dir.path(), &["read", "--data-dir", path.to_str().unwrap()]).run();
     assert!(
-        ran.stderr.contains(&format!("next: murmesh up --data-dir '{}'\n", path.display())),
+        ran.stderr.contains(&format!("next: murmesh init --data-dir '{}'\n", path.display())),
         "{}",
         ran.all()
     );
@@ -242,7 +242,7 @@ error: there is no file /nonexistent/ticket; nothing was done (E0010)
 #[test]
 fn ones_own_ticket_is_refused_with_what_to_do_instead() {
     let fake = Fake::start().err("contact.add", json!({"name": "own-ticket"}));
-    let ran = fake.murmesh(&["add", "-"]).input("MURMESH:MT1Q").run();
+    let ran = fake.murmesh(&["add", "-"]).input(TICKET).run();
     assert_data_eq!(
         ran.all(),
         str![[r#"

@@ -3,7 +3,7 @@
 use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run, contact, state_event};
+use crate::fake::{Canned, Fake, Run, TICKET, contact, state_event};
 
 #[test]
 fn first_steps_without_a_node() {
@@ -24,6 +24,7 @@ murmesh: messages from machine to machine, with no server in the middle
 
 "#]]
     );
+    std::fs::write(dir.path().join("private.db"), "").unwrap();
     let ran = Run::new(dir.path(), &[]).run();
     assert_data_eq!(
         ran.all(),
@@ -159,7 +160,7 @@ fn add_waits_until_alice_is_connected() {
         "data": {"name": "alice", "account": "mur1alice", "state": "connected"}});
     let added = json!({"contact": "mur1alice", "account": "mur1alice", "state": "requested", "known": false});
     let fake = Fake::start().can("contact.add", Canned::Ok(added, vec![connected]));
-    let ran = fake.murmesh(&["add", "-", "--wait", "connected"]).input("  MURMESH:MT1QQ \n").run();
+    let ran = fake.murmesh(&["add", "-", "--wait", "connected"]).input(&format!("  {TICKET} \n")).run();
     assert_data_eq!(
         ran.all(),
         str![[r#"
@@ -169,7 +170,7 @@ alice is connected
 
 "#]]
     );
-    assert_eq!(fake.asked("contact.add"), [json!({"ticket": "MURMESH:MT1QQ", "name": null})]);
+    assert_eq!(fake.asked("contact.add"), [json!({"ticket": TICKET, "name": null})]);
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn add_of_a_known_contact_changes_nothing() {
     );
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ticket.txt");
-    std::fs::write(&file, "MURMESH:MT1QQ\n").unwrap();
+    std::fs::write(&file, format!("{TICKET}\n")).unwrap();
     let ran = fake.murmesh(&["add", &format!("@{}", file.display())]).run();
     assert_data_eq!(
         ran.all(),

@@ -231,3 +231,17 @@ fn without_a_node_program_nothing_is_started() {
     let ran = Run::of(&murmesh, install.path(), &["up"]).run();
     assert!(ran.status == 3 && ran.stderr.contains("E0103"), "{}", ran.all());
 }
+
+/// Story: `down` on a node that had hung took 36 s, because each of its questions was waited for.
+#[test]
+fn down_has_five_seconds_for_everything_and_kills_a_node_that_hangs() {
+    let (_install, murmesh) = install(&script_of_a_node());
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(run(&murmesh, dir.path(), "up").status, 0);
+    let pid = fs::read_to_string(dir.path().join("lock")).unwrap();
+    assert!(std::process::Command::new("kill").args(["-STOP", pid.trim()]).status().unwrap().success());
+    let before = std::time::Instant::now();
+    let down = run(&murmesh, dir.path(), "down");
+    assert_eq!((down.status, down.stdout.as_str()), (0, "stopped\n"), "{}", down.all());
+    assert!(before.elapsed() < std::time::Duration::from_secs(8), "{:?}", before.elapsed());
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run, contact, install, state_event};
+use crate::fake::{Canned, Fake, Run, TICKET, contact, install, state_event};
 
 fn queued() -> Value {
     json!({"id": "3f9a27c41d00", "to": "bob", "state": "queued", "custodians": {"held": 0, "want": 8},
@@ -64,10 +64,10 @@ fn add_asks_for_the_ticket() {
         "data": {"name": "alice", "account": "mur1alice", "state": "connected"}});
     let added = json!({"contact": "mur1alice", "account": "mur1alice", "state": "requested", "known": false});
     let fake = Fake::start().can("contact.add", Canned::Ok(added, vec![connected]));
-    let ran = fake.murmesh(&["add"]).input("MURMESH:MT1QQ\n").on_terminal();
+    let ran = fake.murmesh(&["add"]).input(&format!("{TICKET}\n")).on_terminal();
     assert!(ran.stdout.contains("ticket: "), "{}", ran.all());
     assert!(ran.stdout.ends_with("alice is connected\n"), "{}", ran.all());
-    assert_eq!(fake.asked("contact.add"), [json!({"ticket": "MURMESH:MT1QQ", "name": null})]);
+    assert_eq!(fake.asked("contact.add"), [json!({"ticket": TICKET, "name": null})]);
 }
 
 #[test]
