@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use murmesh_protocol::control::ErrorName;
-use murmesh_protocol::control::files::LOCK;
+use murmesh_protocol::control::files::{CUSTODY_DATABASE, LOCK, PRIVATE_DATABASE};
 
 use crate::error::{Failure, Problem};
 
@@ -30,7 +30,7 @@ pub(crate) fn make_usable(dir: &Path) -> Result<(), Failure> {
 
 /// No node has made anything here: neither an account nor what a custodian keeps.
 pub(crate) fn is_fresh(dir: &Path) -> bool {
-    !["private.db", "custody.db"].iter().any(|database| dir.join(database).exists())
+    ![PRIVATE_DATABASE, CUSTODY_DATABASE].iter().any(|database| dir.join(database).exists())
 }
 
 /// Changes nothing: a directory that is missing is no fault, one that cannot be entered is.

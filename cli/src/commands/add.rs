@@ -5,8 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
-    AddParams, AddReply, ContactReply, ContactState, ControlError, ErrorName, EventBody, EventKind, Request,
-    WhoParams,
+    AddParams, AddReply, ContactReply, ContactState, ControlError, EventBody, EventKind, Request, WhoParams,
 };
 use murmesh_protocol::wire::ticket::{TICKET_BYTES_MAX, Ticket, TicketError};
 use serde::Serialize;
@@ -153,7 +152,7 @@ fn ticket(context: &Context<'_>, given: Option<String>) -> Result<Ticket, Failur
             }
         },
     };
-    text.parse().map_err(|error| not_a_ticket(error).into())
+    text.parse().map_err(|error: TicketError| ControlError::from(error).into())
 }
 
 /// Asks for lines until they are a ticket, cannot become one, or one is empty: mail programs break it.
@@ -186,17 +185,6 @@ fn is_beginning(text: &str) -> bool {
 /// The characters of bech32.
 fn is_of_code(c: char) -> bool {
     c.is_ascii_digit() && c != '1' || c.is_ascii_lowercase() && !matches!(c, 'b' | 'i' | 'o')
-}
-
-/// In the node's words.
-fn not_a_ticket(error: TicketError) -> ControlError {
-    let why = match error {
-        TicketError::NewerVersion => return ControlError::new(ErrorName::NewerTicket),
-        TicketError::Mistyped { position: Some(position) } => format!("mistyped at character {position}"),
-        TicketError::Mistyped { position: None } => "mistyped or cut off".to_owned(),
-        TicketError::NotATicket | TicketError::Malformed => "a ticket begins with MURMESH:".to_owned(),
-    };
-    ControlError::with(ErrorName::BadTicket, why)
 }
 
 /// Whether more than one person has a login here: they can see each other's command lines.

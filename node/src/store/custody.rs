@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use murmesh_protocol::control::files::CUSTODY_DATABASE as DATABASE;
 use murmesh_protocol::id::{Address, EnvelopeId};
 use murmesh_protocol::keeper::store::{KeeperStore, Totals, Usage, tombstone_bytes};
 use murmesh_protocol::store::StoreError;
@@ -12,8 +13,6 @@ use murmesh_protocol::wire::frame::Tombstone;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{Database, OpenError, logged, schema, signed, unsigned};
-
-const DATABASE: &str = "custody.db";
 
 /// See the module.
 #[derive(Debug)]

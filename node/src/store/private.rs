@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use murmesh_protocol::control::files::PRIVATE_DATABASE as DATABASE;
 use murmesh_protocol::messenger::store::{From, MessengerStore, Row, Stored, Table};
 use murmesh_protocol::store::StoreError;
 use rand::rngs::ChaCha20Rng;
@@ -16,7 +17,6 @@ use super::seal::{self, Kdf, Keys, Secret};
 use super::{Database, OpenError, logged, schema, signed, unsigned};
 use crate::{entropy, files};
 
-const DATABASE: &str = "private.db";
 const KEY_FILE: &str = "private.key";
 const GENERATION_FILE: &str = "private.generation";
 /// What the wrapped data key is bound to.

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::ticket::TicketError;
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// Stable names of control errors.
@@ -99,6 +101,19 @@ impl ControlError {
     #[must_use]
     pub fn with(name: ErrorName, detail: impl Into<String>) -> ControlError {
         ControlError { name, detail: Some(detail.into()) }
+    }
+}
+
+/// In one's own words, whether node or client found it.
+impl From<TicketError> for ControlError {
+    fn from(error: TicketError) -> ControlError {
+        let why = match error {
+            TicketError::NewerVersion => return ControlError::new(ErrorName::NewerTicket),
+            TicketError::Mistyped { position: Some(position) } => format!("mistyped at character {position}"),
+            TicketError::Mistyped { position: None } => "mistyped or cut off".to_owned(),
+            TicketError::NotATicket | TicketError::Malformed => "a ticket begins with MURMESH:".to_owned(),
+        };
+        ControlError::with(ErrorName::BadTicket, why)
     }
 }
 

@@ -1,5 +1,11 @@
 //! Files of a data directory that the node and its clients agree on (SPEC §10.1).
 
+/// The account's database: where it is, there is or may be an account.
+pub const PRIVATE_DATABASE: &str = "private.db";
+
+/// The database of mail and records kept for others.
+pub const CUSTODY_DATABASE: &str = "custody.db";
+
 /// The socket of the control API: mode 0600 in a directory of mode 0700.
 pub const SOCKET: &str = "api.sock";
 

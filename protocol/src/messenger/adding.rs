@@ -24,7 +24,7 @@ use crate::wire::codec;
 use crate::wire::frame::Frame;
 use crate::wire::manifest::{Manifest, ManifestIn};
 use crate::wire::record::{Record, RecordIn, Slot};
-use crate::wire::ticket::{Ticket, TicketError};
+use crate::wire::ticket::Ticket;
 
 /// A contact whose invite record has not come yet, or whose answer has not.
 #[derive(Debug)]
@@ -104,18 +104,7 @@ impl Messenger {
     }
 
     fn check_add(&self, params: &AddParams) -> Result<(Ticket, InviteToken, Option<String>), ControlError> {
-        let ticket: Ticket = params.ticket.parse().map_err(|error| match error {
-            TicketError::NewerVersion => ControlError::new(ErrorName::NewerTicket),
-            TicketError::Mistyped { position: Some(position) } => {
-                ControlError::with(ErrorName::BadTicket, format!("mistyped at character {position}"))
-            }
-            TicketError::Mistyped { position: None } => {
-                ControlError::with(ErrorName::BadTicket, "mistyped or cut off")
-            }
-            TicketError::NotATicket | TicketError::Malformed => {
-                ControlError::with(ErrorName::BadTicket, "a ticket begins with MURMESH:")
-            }
-        })?;
+        let ticket: Ticket = params.ticket.parse()?;
         let token = ticket.token.ok_or(ControlError::with(ErrorName::BadTicket, "it carries no invite"))?;
         if ticket.account == self.me.id() {
             return Err(ErrorName::OwnTicket.into());
