@@ -114,7 +114,20 @@ impl Failure {
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
-        Failure { detail: error.detail, ..Failure::new(Problem::Node(error.name)) }
+        let next = error.detail.as_deref().filter(|_| error.name == ErrorName::Listen).and_then(free_port);
+        Failure { detail: error.detail, next, ..Failure::new(Problem::Node(error.name)) }
+    }
+}
+
+/// A port that is taken: another one on the same interface, not on all of them.
+fn free_port(detail: &str) -> Option<String> {
+    let (address, _) = detail.split_once(' ').filter(|(_, why)| why.contains("in use"))?;
+    match *address.trim_end_matches(':').split('/').collect::<Vec<_>>() {
+        ["", ip, host, kind @ ("tcp" | "udp"), _, ref rest @ ..] => {
+            let rest: String = rest.iter().map(|part| format!("/{part}")).collect();
+            Some(format!("murmesh up --listen /{ip}/{host}/{kind}/0{rest}"))
+        }
+        _ => None,
     }
 }
 
@@ -173,6 +186,20 @@ mod tests {
         Problem::Failed,
         Problem::Passphrase,
     ];
+
+    #[test]
+    fn a_taken_port_hints_at_another_one_of_the_same_interface_only() {
+        let hint = |detail: &str| Failure::from(ControlError::with(ErrorName::Listen, detail)).hint("");
+        for (taken, free) in [
+            ("/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/tcp/0"),
+            ("/ip6/::1/udp/4001/quic-v1", "/ip6/::1/udp/0/quic-v1"),
+        ] {
+            let told = hint(&format!("{taken}: Address already in use (os error 98)"));
+            assert_eq!(told, format!("murmesh up --listen {free}"));
+        }
+        assert_eq!(hint("/ip4/8.8.8.8/tcp/1: Cannot assign requested address"), "murmesh help up");
+        assert_eq!(hint("nonsense"), "murmesh help up");
+    }
 
     #[test]
     fn every_problem_has_exactly_one_row_with_codes_and_names_of_its_own() {

@@ -112,7 +112,7 @@ table! {
         "Sockets have short paths on every Unix. Choose a data directory with a shorter one, in a place that only you can \
          write to.";
     "E0108" "listen" Node(N::Listen), NODE, false,
-        "cannot listen[ on {}]", "murmesh up --listen /ip4/0.0.0.0/tcp/0",
+        "cannot listen[ on {}]", "murmesh help up",
         "The address is malformed, taken by another program, or not of this machine. Port 0 lets the node choose a \
          free port, which it keeps.";
     "E0109" "bad-config" Node(N::BadConfig), USAGE, false,

@@ -164,7 +164,7 @@ fn a_node_that_ends_at_once_tells_why() {
 exit 3
 --
 error: cannot listen on /ip4/1.2.3.4/tcp/1 (E0108)
-  next: murmesh up --listen /ip4/0.0.0.0/tcp/0
+  next: murmesh help up
 
 "#]]
     );
