@@ -186,10 +186,11 @@ impl Reach {
         let mapped = self.seen_as().filter(|_| self.dialed_from_outside).into_iter().flat_map(|ip| {
             self.listen().filter_map(move |address| {
                 let mut parts = address.iter();
-                parts.next()?;
-                let first = match ip {
-                    IpAddr::V4(ip) => Protocol::Ip4(ip),
-                    IpAddr::V6(ip) => Protocol::Ip6(ip),
+                // Ports differ by family: the other one's leads nowhere.
+                let first = match (ip, parts.next()?) {
+                    (IpAddr::V4(ip), Protocol::Ip4(_)) => Protocol::Ip4(ip),
+                    (IpAddr::V6(ip), Protocol::Ip6(_)) => Protocol::Ip6(ip),
+                    _ => return None,
                 };
                 Some(std::iter::once(first).chain(parts).collect::<Multiaddr>())
             })
@@ -240,12 +241,14 @@ mod tests {
     fn the_seen_ip_is_joined_with_own_ports() {
         let mut reach = Reach::new(RoleChoice::Auto, false, &[], Instant::now());
         reach.on_listening(0, "/ip4/192.168.0.2/tcp/4001".parse().unwrap());
+        reach.on_listening(1, "/ip6/fd00::2/tcp/4002".parse().unwrap());
         let from = |ip: &str| format!("/ip4/{ip}/tcp/1").parse::<Multiaddr>().unwrap();
         reach.on_observed(&from("8.8.8.8"), &from("9.9.9.9"));
         reach.on_observed(&from("6.6.6.6"), &from("10.0.0.1"));
-        assert_eq!(reach.addresses().len(), 1, "not dialed from outside yet");
+        assert_eq!(reach.addresses().len(), 2, "not dialed from outside yet");
         reach.on_dialed(&"/ip4/9.9.9.9/tcp/1".parse().unwrap());
         assert_eq!(reach.addresses().first().unwrap().to_string(), "/ip4/8.8.8.8/tcp/4001");
+        assert_eq!(reach.addresses().len(), 3, "not with the port of the other family");
     }
 
     /// Story: one peer said "I see you as 6.6.6.6", and this node named a stranger's address as its own to
