@@ -174,7 +174,7 @@ pub(crate) struct Up {
     /// Stay in the foreground and log to the terminal.
     #[arg(long)]
     pub(crate) foreground: bool,
-    /// Address to listen on; port 0 is chosen once and kept. May be repeated.
+    /// Address to listen on, also at later starts; port 0 is chosen once and kept. May be repeated.
     #[arg(long, value_name = "MULTIADDR", value_parser = parse_listen)]
     pub(crate) listen: Vec<String>,
     /// Address of a peer to dial. May be repeated.

@@ -7,6 +7,18 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+case ${1:-} in
+    '') ;;
+    -h | --help)
+        sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        exit 0
+        ;;
+    *)
+        say "usage: demo.sh, without arguments" >&2
+        exit 2
+        ;;
+esac
+
 CUSTODIANS=(c1 c2 c3 c4 c5)
 AWAY=("are you there?" "the ferry leaves at nine" "I left the key with zoe")
 RESULTS=()
