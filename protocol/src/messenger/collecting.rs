@@ -244,9 +244,10 @@ impl Messenger {
     }
 
     fn on_sealed_mail(&mut self, step: &mut Step<'_>, sealed: Sealed) -> Result<(), StoreError> {
-        let (address, id, from) = match sealed.way {
+        let from = sealed.way.kept_by();
+        let (address, id) = match sealed.way {
             Way::Direct(account) => return self.on_sealed_direct(step, account, sealed),
-            Way::Mailbox { address, id, from } => (address, id, Some(from)),
+            Way::Mailbox { address, id, .. } => (address, id),
         };
         let Some(mailbox) = self.collecting.mailboxes.get(&address) else { return Ok(()) };
         let outcome = match mailbox.kind {
@@ -330,18 +331,13 @@ impl Messenger {
             }
             let table = live.session.wide_table();
             for sealed in core::mem::take(&mut sought) {
-                let from = match sealed.way {
-                    Way::Mailbox { from, .. } => Some(from),
-                    Way::Direct(from) if from == account => None,
-                    Way::Direct(_) => {
-                        sought.push_back(sealed);
-                        continue;
-                    }
-                };
-                match (self.on_far_ahead(step, id, &sealed.inner, &table, from)?, sealed.way) {
-                    (Outcome::Opened, Way::Mailbox { address, id, .. }) => self.drop_collected(address, id),
-                    (Outcome::Opened, Way::Direct(_)) => {}
-                    _ => sought.push_back(sealed),
+                if !may_be_its(&sealed)
+                    || self.on_far_ahead(step, id, &sealed.inner, &table, sealed.way.kept_by())?
+                        != Outcome::Opened
+                {
+                    sought.push_back(sealed);
+                } else if let Way::Mailbox { address, id, .. } = sealed.way {
+                    self.drop_collected(address, id);
                 }
             }
         }

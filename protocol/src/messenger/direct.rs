@@ -72,6 +72,14 @@ impl Messenger {
         self.direct.peer_of(account).is_some()
     }
 
+    /// The contact's stream, if what is sealed now may go there: of a session that was just begun it hears by
+    /// its mailbox.
+    pub(crate) fn direct_way(&self, account: &AccountId) -> Option<PeerId> {
+        let preferred = self.contacts.get(account)?.preferred?;
+        let known = self.sessions.get(&preferred).is_some_and(|live| !live.session.is_initial());
+        self.direct.peer_of(account).filter(|_| known)
+    }
+
     /// Proves our device to a peer that is said to be a contact's. Several may say so, and only one of
     /// them is right: whoever was seen last is the most likely.
     pub(crate) fn prove_directly(&mut self, step: &Step<'_>, peer: &PeerId) {

@@ -141,19 +141,12 @@ impl Messenger {
     /// At the end of a step: over a direct stream at once, else later by mailbox.
     pub(crate) fn flush_receipts(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         for account in core::mem::take(&mut self.unflushed) {
-            match self.direct_way_of_receipts(&account) {
+            match self.direct_way(&account) {
                 Some(peer) => self.send_receipt(step, &account, peer)?,
                 None => self.schedule_receipt(step, account),
             }
         }
         Ok(())
-    }
-
-    /// The contact's stream, unless we have just begun the session anew: it hears of that by its mailbox.
-    fn direct_way_of_receipts(&self, account: &AccountId) -> Option<PeerId> {
-        let preferred = self.contacts.get(account)?.preferred?;
-        let known = self.sessions.get(&preferred).is_some_and(|live| !live.session.is_initial());
-        self.direct.peer_of(account).filter(|_| known)
     }
 
     fn receipt_parts(&self, account: &AccountId) -> Vec<Part> {
@@ -214,7 +207,7 @@ impl Messenger {
         if !self.contacts.get(&account).is_some_and(|contact| contact.receipt_owed) {
             return Ok(());
         }
-        if let Some(peer) = self.direct_way_of_receipts(&account) {
+        if let Some(peer) = self.direct_way(&account) {
             return self.send_receipt(step, &account, peer);
         }
         let parts = self.receipt_parts(&account);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::allowance::Allowance;
 use super::content::{Content, ContentV1, Introduction, Part, Text};
-use super::rows::{self, ContactRow, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
+use super::rows::{self, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
 use super::sessions::Live;
 use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
@@ -50,13 +50,10 @@ impl Messenger {
             return Ok(Outcome::Duplicate);
         }
         let Some(id) = self.sessions.by_tag(&tag) else { return Ok(Outcome::Unknown) };
+        if let Err(outcome) = self.may_open(step.now, &id) {
+            return Ok(outcome);
+        }
         let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
-        if is_blocked(&self.contacts, &live.account) {
-            return Ok(Outcome::Refused);
-        }
-        if !self.quota.is_left(step.now, &live.account) {
-            return Ok(Outcome::Later);
-        }
         match live.session.open(step.now, inner) {
             Ok(opened) => self.on_opened(step, id, &opened, kept_by),
             Err(_) => Ok(Outcome::Refused),
@@ -72,11 +69,11 @@ impl Messenger {
         table: &WideTable,
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
-        let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
-        if is_blocked(&self.contacts, &live.account) || !self.quota.is_left(step.now, &live.account) {
+        if self.may_open(step.now, &id).is_err() {
             // Whether it is this contact's is not known yet. It is tried again with the next.
             return Ok(Outcome::Unknown);
         }
+        let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
         match live.session.open_wide(step.now, inner, table) {
             Ok(opened) => self.on_opened(step, id, &opened, kept_by),
             Err(_) => Ok(Outcome::Unknown),
@@ -95,13 +92,10 @@ impl Messenger {
             return Ok(Outcome::Duplicate);
         }
         if let Some(id) = self.sessions.by_first(&header.hint, &header.ephemeral) {
+            if let Err(outcome) = self.may_open(step.now, &id) {
+                return Ok(outcome);
+            }
             let Some(live) = self.sessions.get_mut(&id) else { return Ok(Outcome::Unknown) };
-            if is_blocked(&self.contacts, &live.account) {
-                return Ok(Outcome::Refused);
-            }
-            if !self.quota.is_left(step.now, &live.account) {
-                return Ok(Outcome::Later);
-            }
             return match live.session.open_first_again(step.now, inner) {
                 Ok(opened) => self.on_opened(step, id, &opened, kept_by),
                 Err(_) => Ok(Outcome::Refused),
@@ -123,6 +117,15 @@ impl Messenger {
             Ok(accepted) => self.on_accepted(step, &header, accepted, kept_by),
             Err(_) => Ok(Outcome::Refused),
         }
+    }
+
+    /// Whether more of a session's contact is opened now, and if not, what becomes of it.
+    fn may_open(&self, now: Time, id: &SessionId) -> Result<(), Outcome> {
+        let account = self.sessions.get(id).map(|live| live.account).ok_or(Outcome::Unknown)?;
+        if self.open_contact(&account).is_none() {
+            return Err(Outcome::Refused);
+        }
+        if self.quota.is_left(now, &account) { Ok(()) } else { Err(Outcome::Later) }
     }
 
     fn is_duplicate(&mut self, step: &mut Step<'_>, replay_key: &[u8; 16]) -> Result<bool, StoreError> {
@@ -347,10 +350,6 @@ fn remember_handshake(step: &mut Step<'_>, header: &FirstHeader) -> Result<(), S
     let Some(mut prekey) = rows::load::<PrekeyRow>(step.store, &header.hint)? else { return Ok(()) };
     prekey.begun.push(header.ephemeral);
     rows::save(step.store, &prekey)
-}
-
-fn is_blocked(contacts: &BTreeMap<AccountId, ContactRow>, account: &AccountId) -> bool {
-    contacts.get(account).is_some_and(|contact| contact.state == ContactState::Blocked)
 }
 
 /// Marks a place as arrived; says how many right before it are missing. The oldest run goes at the bound.

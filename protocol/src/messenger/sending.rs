@@ -74,9 +74,7 @@ impl Messenger {
     /// It has not been sent on the direct stream that is open: that costs nobody else anything.
     fn may_go_directly(&self, account: &AccountId, id: &MessageId) -> bool {
         let unsent = self.outbox.entries.get(id).is_some_and(|entry| entry.direct_at.is_none());
-        let preferred = self.contacts.get(account).and_then(|contact| contact.preferred);
-        let live = preferred.and_then(|id| self.sessions.get(&id));
-        unsent && self.is_online(account) && live.is_some_and(|live| !live.session.is_initial())
+        unsent && self.direct_way(account).is_some()
     }
 
     /// A new custodian is there: what nobody could keep so far has a chance, within a second but not

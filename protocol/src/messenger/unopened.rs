@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::receiving::KeptBy;
 use crate::id::{AccountId, Address, EnvelopeId, PeerId};
 use crate::limits::{FAR_AHEAD_MS, UNOPENED_BYTES_MAX, UNOPENED_DIRECT_MAX, UNOPENED_MAX};
 use crate::time::Time;
@@ -26,6 +27,16 @@ pub(crate) enum Way {
     Mailbox { address: Address, id: EnvelopeId, from: PeerId },
     /// A contact's proven stream.
     Direct(AccountId),
+}
+
+impl Way {
+    /// The custodian that handed it over; none for a direct stream.
+    pub(crate) fn kept_by(&self) -> KeptBy {
+        match self {
+            Way::Mailbox { from, .. } => Some(*from),
+            Way::Direct(_) => None,
+        }
+    }
 }
 
 /// All of them.

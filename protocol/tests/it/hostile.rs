@@ -149,10 +149,8 @@ fn another_manifest_of_the_pinned_version_is_not_taken_silently() {
     assert!(!replaced && !healthy, "the first is believed, and that there is another shows");
 }
 
-/// A contact whose mailbox is full (it fills it itself) lets mail to it wait at the victim. Each message of
-/// it, 2 KiB, undoes the back-off of all of them: thirty deposits of what may be 64 KiB each, every time.
-#[test]
-fn a_contact_does_not_undo_the_back_off_with_every_message() {
+/// Thirty messages wait for Mallory, whose mailbox is full.
+fn backed_off() -> (Victim, Mallory, Session) {
     let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
     let ticket = victim.invite();
     let mut session = mallory.begin(&victim, &ticket);
@@ -163,6 +161,14 @@ fn a_contact_does_not_undo_the_back_off_with_every_message() {
         victim.ask(Request::Send(SendParams { to, text, client_id: None, expire_ms: None }));
     }
     victim.run(10 * MINUTE_MS);
+    (victim, mallory, session)
+}
+
+/// A contact whose mailbox is full (it fills it itself) lets mail to it wait at the victim. Each message of
+/// it, 2 KiB, undoes the back-off of all of them: thirty deposits of what may be 64 KiB each, every time.
+#[test]
+fn a_contact_does_not_undo_the_back_off_with_every_message() {
+    let (mut victim, mut mallory, mut session) = backed_off();
     let before = victim.deposits().count();
     for _ in 0..40 {
         let receipt = Part::Receipt { run: 9, up_to: 0, beyond: vec![] };
@@ -253,16 +259,7 @@ fn copies_of_an_earlier_sealing_do_not_count() {
 #[test]
 fn a_contact_does_not_undo_the_back_off_by_coming_and_going() {
     for stays_ms in [100, 3_000] {
-        let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
-        let ticket = victim.invite();
-        let mut session = mallory.begin(&victim, &ticket);
-        mallory.say(&mut victim, &mut session, vec![]);
-        victim.refuses = Some(Refusal::MailboxFull);
-        for i in 0..30 {
-            let (to, text) = ("mallory".to_owned(), format!("waits {i}"));
-            victim.ask(Request::Send(SendParams { to, text, client_id: None, expire_ms: None }));
-        }
-        victim.run(10 * MINUTE_MS);
+        let (mut victim, _, session) = backed_off();
         let before = victim.deposits().count();
         let facts = facts(MALLORY, false);
         let proof = session.direct_proof(&MALLORY, &OWN, &facts.their_challenge, &facts.our_challenge);

@@ -114,7 +114,6 @@ fn junk_of_one_contact_does_not_cost_a_table_for_every_other() {
 /// Thousands of messages for a contact that is away, and its mailbox is full: each hundred begins a session, and
 /// what a session has sealed that was deleted for being one too many is sealed in another one, and so on.
 #[test]
-#[ignore = "takes a minute"]
 fn what_waits_is_not_sealed_again_and_again() {
     let mut victim = Victim::new();
     let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
@@ -144,7 +143,6 @@ fn what_waits_is_not_sealed_again_and_again() {
 /// So many messages while the contact is away that several sessions are filled; it comes back. One also goes
 /// directly then.
 #[test]
-#[ignore = "takes minutes"]
 fn a_burst_of_thousands_arrives_once() {
     let mut world = World::connected(2, 6);
     world.stop(1);
