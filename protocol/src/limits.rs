@@ -92,7 +92,7 @@ pub const DIRECT_AGAIN_MS_MAX: u64 = 10 * MINUTE_MS;
 /// A failed dial of a contact is not repeated for this long, unless something changed.
 pub const DIAL_PAUSE_MS: u64 = 30 * SECOND_MS;
 /// Messages on their way over one direct stream; the others wait.
-pub const DIRECT_WINDOW: usize = 64;
+pub const DIRECT_WINDOW: usize = 128;
 /// First retry of a message that is not `held`; doubled, with full jitter, up to `RETRY_MS_MAX`.
 pub const RETRY_MS_MIN: u64 = 2 * SECOND_MS;
 /// Longest pause between retries.
@@ -162,9 +162,11 @@ pub const TEXT_BYTES_MAX: usize = 60_000;
 /// Bytes of a `client_id`.
 pub const CLIENT_ID_BYTES_MAX: usize = 128;
 /// Steps kept of one message's story; the middle ones are dropped first.
-pub const STEPS_MAX: u64 = 200;
+pub const STEPS_MAX: usize = 200;
 /// Events kept for `listen --since`; the oldest go first.
 pub const EVENTS_MAX: u64 = 10_000;
+/// So many of them go at a time.
+pub const EVENTS_PRUNED: u64 = 64;
 /// Messages a `read` may ask for.
 pub const READ_LIMIT_DEFAULT: u32 = 50;
 /// Archived sessions of a contact; the oldest go first.

@@ -3,6 +3,7 @@
 use super::io::{Output, RequestId};
 use super::outbox::custodians;
 use super::rows::{self, ClientIdRow, Kind, MessageRow, Record};
+use super::story::Story;
 use super::{Messenger, Step, names, reading};
 use crate::control::{
     ContactsReply, ControlError, CustodyStatus, ErrorName, Health, IdReply, MessageState, OutboxReply,
@@ -164,6 +165,7 @@ impl Messenger {
             path: None,
             kept_by: None,
             unread: false,
+            story: Story::default(),
         };
         rows::save(step.store, &message)?;
         if let Some(client_id) = params.client_id.clone() {

@@ -9,6 +9,7 @@ use super::allowance::Allowance;
 use super::content::{Content, ContentV1, Introduction, Part, Text};
 use super::rows::{self, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
 use super::sessions::Live;
+use super::story::Story;
 use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
@@ -333,6 +334,7 @@ impl Messenger {
             path: Some(if kept_by.is_some() { Path::Mailbox } else { Path::Direct }),
             kept_by,
             unread: true,
+            story: Story::default(),
         };
         rows::save(step.store, &message)?;
         let shown = self.show(&message);

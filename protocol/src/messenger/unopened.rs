@@ -179,22 +179,23 @@ mod tests {
     #[test]
     fn what_came_directly_has_its_share() {
         let mut unopened = Unopened::default();
-        let direct = |account: u8, i: u8, bytes: usize| {
-            let inner = [vec![i], vec![0; bytes - 1]].concat();
+        let direct = |account: u8, i: usize, bytes: usize| {
+            let inner = [i.to_le_bytes().as_slice(), &vec![0; bytes - 8]].concat();
             Sealed { way: Way::Direct(AccountId([account; 32])), inner, tried: true }
         };
         unopened.keep(Time(0), sealed(0, 1, true));
-        (0..=64).for_each(|i| assert_eq!(unopened.keep(Time(0), direct(1, i, 2)).displaced, []));
-        let has = |unopened: &Unopened, account: u8, i: u8| {
-            unopened.contains_direct(&AccountId([account; 32]), &[i, 0])
+        let most = UNOPENED_DIRECT_MAX;
+        (0..=most).for_each(|i| assert_eq!(unopened.keep(Time(0), direct(1, i, 8)).displaced, []));
+        let has = |unopened: &Unopened, account: u8, i: usize| {
+            unopened.contains_direct(&AccountId([account; 32]), &i.to_le_bytes())
         };
-        assert_eq!((unopened.queue.len(), unopened.bytes), (1 + UNOPENED_DIRECT_MAX, 1 + 128));
+        assert_eq!((unopened.queue.len(), unopened.bytes), (1 + most, 1 + 8 * most));
         assert!(!has(&unopened, 1, 0) && has(&unopened, 1, 1));
         // Another has its own, as long as all of them have no more than half.
-        unopened.keep(Time(0), direct(2, 1, 2));
+        unopened.keep(Time(0), direct(2, 1, 8));
         assert!(has(&unopened, 1, 1));
-        unopened.keep(Time(0), direct(3, 1, UNOPENED_BYTES_MAX / 2 - 4));
-        assert!(!has(&unopened, 1, 63) && has(&unopened, 1, 64) && has(&unopened, 2, 1));
+        unopened.keep(Time(0), direct(3, 1, UNOPENED_BYTES_MAX / 2 - 16));
+        assert!(!has(&unopened, 1, most - 1) && has(&unopened, 1, most) && has(&unopened, 2, 1));
         unopened.keep(Time(0), direct(4, 1, UNOPENED_BYTES_MAX / 2));
         assert_eq!((unopened.queue.len(), unopened.bytes), (2, 1 + UNOPENED_BYTES_MAX / 2));
     }
