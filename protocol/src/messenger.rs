@@ -62,6 +62,7 @@ mod quota;
 mod reading;
 mod receipts;
 mod receiving;
+mod removing;
 mod rounds;
 mod rows;
 mod sealing;
@@ -71,6 +72,7 @@ pub mod store;
 mod story;
 mod timers;
 mod unopened;
+mod withdrawing;
 
 /// What a Messenger is told once.
 #[derive(Clone, Copy, Debug)]

@@ -92,6 +92,7 @@ impl Messenger {
             attempts: 0,
             redeposits: 0,
             sealed: None,
+            left: false,
             story: Story::default(),
         }
     }

@@ -155,6 +155,7 @@ impl Messenger {
             note(&mut entry.row, step.now, "deposit", Some(*peer), "sent");
         }
         if !ask.is_empty() {
+            entry.row.left = true;
             rows::save(step.store, &entry.row)?;
         }
         for peer in ask {

@@ -314,6 +314,7 @@ mod tests {
             attempts: 0,
             redeposits: 0,
             sealed: None,
+            left: false,
             story: Story::default(),
         };
         outbox.insert(Entry::new(row));

@@ -123,7 +123,7 @@ impl Messenger {
             Ok(message) => message,
             Err(error) => return Ok(Err(error)),
         };
-        let under_way = self.outbox.entries.get(&message.id).filter(|_| message.own);
+        let under_way = self.outbox.entries.get(&message.id).filter(|entry| message.own && entry.is_text());
         let mut steps = under_way.map_or(&message.story, |entry| &entry.row.story).steps();
         if !message.own {
             let result = if message.kept_by.is_some() { "from its mailbox" } else { "over a direct stream" };

@@ -307,8 +307,8 @@ impl Messenger {
         let is_here = rows::load::<MessageRow>(step.store, &key)?.is_some();
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
         let missing = take_place(&mut contact.received, text.place);
-        if is_here {
-            // Its place may have been forgotten (RECEIVED_RANGES_MAX).
+        if is_here || text.text.is_empty() {
+            // Its author took it back before it left: only its place is told. Or its place may have been forgotten (RECEIVED_RANGES_MAX).
             return rows::save(step.store, contact);
         }
         if self.clock.ends(text.expires.plus(GRACE_MS)) < step.now {

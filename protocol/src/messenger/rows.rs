@@ -256,6 +256,8 @@ pub(crate) struct OutboxRow {
     /// How many of the later deposits were made.
     pub(crate) redeposits: u8,
     pub(crate) sealed: Option<SealedRow>,
+    /// It was given to somebody: it cannot be taken back.
+    pub(crate) left: bool,
     /// What has been tried.
     pub(crate) story: Story,
 }
@@ -267,6 +269,8 @@ pub(crate) enum Kind {
     Text(Place),
     /// Who we are; not shown to people.
     Introduction,
+    /// The place of a text that was taken back before it left.
+    Withdrawn(Place),
 }
 
 /// The current sealed form of an outbox row.
@@ -283,7 +287,7 @@ impl Record for OutboxRow {
     const TABLE: Table = Table::Outbox;
     fn position(&self) -> u64 {
         match self.kind {
-            Kind::Text(place) => place.seq,
+            Kind::Text(place) | Kind::Withdrawn(place) => place.seq,
             Kind::Introduction => 0,
         }
     }

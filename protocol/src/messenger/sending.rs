@@ -210,6 +210,10 @@ impl Messenger {
             Kind::Introduction => {
                 vec![Part::Introduction(self.me.introduction(step.now, self.config.own_peer))]
             }
+            Kind::Withdrawn(place) => {
+                let (at, expires) = (entry.row.created, entry.row.expires);
+                vec![Part::Text(Text { id, place, at, expires, text: String::new() })]
+            }
             Kind::Text(place) => {
                 let key = rows::message_key(&to, true, &id);
                 let Some(message) = rows::load::<MessageRow>(step.store, &key)? else { return Ok(false) };
@@ -292,6 +296,7 @@ impl Messenger {
         if !matches!(entry.attempt, Attempt::Depositing(_) | Attempt::Finding) {
             entry.attempt = Attempt::AwaitingReceipt(until);
         }
+        entry.row.left = true;
         note(&mut entry.row, step.now, "direct", Some(peer), "sent");
         rows::save(step.store, &entry.row)?;
         self.outbox.set_direct(&id, Some(step.now));
@@ -319,6 +324,7 @@ impl Messenger {
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         let Some(sealed) = entry.row.sealed.as_ref().filter(|sealed| !sealed.first) else { return Ok(()) };
         let frame = Frame::Direct { inner: sealed.inner.clone() };
+        entry.row.left = true;
         note(&mut entry.row, step.now, "direct", Some(peer), "sent again: no receipt came");
         rows::save(step.store, &entry.row)?;
         self.outbox.set_direct(&id, Some(step.now));
@@ -414,7 +420,7 @@ impl Messenger {
         id: MessageId,
         change: impl FnOnce(&mut MessageRow),
     ) -> Result<(), StoreError> {
-        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
+        let Some(entry) = self.outbox.entries.get(&id).filter(|entry| entry.is_text()) else { return Ok(()) };
         let key = rows::message_key(&entry.row.to, true, &id);
         let Some(mut message) = rows::load::<MessageRow>(step.store, &key)? else { return Ok(()) };
         change(&mut message);

@@ -57,7 +57,7 @@ pub(crate) fn note(
     peer: Option<PeerId>,
     result: impl Into<String>,
 ) {
-    if !matches!(row.kind, Kind::Introduction) {
+    if matches!(row.kind, Kind::Text(_)) {
         row.story.add(&Told { at: now, what: what.to_owned(), peer, result: result.into() });
     }
 }
