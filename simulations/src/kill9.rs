@@ -32,5 +32,8 @@ pub const ROUND_KILLS_MAX: u32 = 250;
 
 /// Longest that a node may take to answer after its start: beyond it, it does not come back by itself.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+/// Longest that mail may take when everything is up again: twice what the design says, for machines that are
+/// busy.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(20);
 /// Longest that both outboxes may take to empty themselves when everything is up again.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(120);

@@ -52,6 +52,8 @@ pub(crate) enum Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Blow {
     pub(crate) target: Target,
+    /// Killed so long after the strike began.
+    pub(crate) wait: Duration,
     /// How long it stays down.
     pub(crate) down: Duration,
     /// Killed once more so long after its start, mostly before it answers.
@@ -106,7 +108,8 @@ pub struct Plan {
 }
 
 fn strike(draw: &mut Draw) -> Strike {
-    let targets = targets(draw);
+    let relay = draw.percent(RELAY_PERCENT);
+    let targets = if relay { Vec::new() } else { targets(draw) };
     let person = draw.one_of(&Person::BOTH).unwrap_or(Person::Alice);
     let moments = [
         Moment::Any,
@@ -119,7 +122,11 @@ fn strike(draw: &mut Draw) -> Strike {
     ];
     let moment = draw.one_of(&moments).unwrap_or(Moment::Any);
     let delay = if draw.percent(40) { Duration::ZERO } else { draw.time(0, DELAY_MS_MAX) };
-    let blows = targets.into_iter().map(|target| blow(draw, target)).collect();
+    let blows = if relay {
+        relayed(draw, person)
+    } else {
+        targets.into_iter().map(|target| blow(draw, target)).collect()
+    };
     Strike { pause: draw.time(0, PAUSE_MS_MAX), moment, delay, blows }
 }
 
@@ -149,11 +156,25 @@ fn blow(draw: &mut Draw, target: Target) -> Blow {
         _ => draw.time(1_500, 4_000),
     };
     let again = draw.percent(12).then(|| draw.time(0, AGAIN_MS_MAX));
-    Blow { target, down, again }
+    Blow { target, wait: Duration::ZERO, down, again }
+}
+
+/// The recipient goes, the sender writes on and goes too, the recipient is back before the sender: only
+/// custodians can bring what was written meanwhile.
+fn relayed(draw: &mut Draw, recipient: Person) -> Vec<Blow> {
+    let (wait, away) = (draw.time(200, 500), draw.time(600, 1_200));
+    let apart = draw.time(300, 800);
+    let sender = Target::Person(recipient.other());
+    vec![
+        Blow { target: Target::Person(recipient), wait: Duration::ZERO, down: away, again: None },
+        Blow { target: sender, wait, down: away + apart, again: None },
+    ]
 }
 
 /// Its stream of draws.
 const PURPOSE: u8 = 0;
+/// Of a hundred strikes, those that leave a message to custodians alone.
+const RELAY_PERCENT: u64 = 8;
 /// Longest pause between two strikes.
 const PAUSE_MS_MAX: u64 = 250;
 /// Longest delay after a moment.

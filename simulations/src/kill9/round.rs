@@ -22,7 +22,7 @@ use super::plan::{Blow, Moment, Plan, Strike, Target};
 use super::seat::Seat;
 use super::talker::Talker;
 use super::tally::Tally;
-use super::{DRAIN_PATIENCE, START_PATIENCE};
+use super::{ARRIVAL_PATIENCE, DRAIN_PATIENCE, START_PATIENCE};
 use crate::client::{CallError, Client};
 use crate::history::{Anomaly, Entry, Person, Recorder, check};
 use crate::programs::{self, NotBuilt};
@@ -97,7 +97,9 @@ pub fn run_round(
     let history = lab.recorder.finish()?;
     let anomalies = check(&history);
     let mut tally = Tally::of(plan, &history, &anomalies);
-    tally.drains_ms.extend(drained.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    tally.arrivals_ms.extend(drained.map(|(arrived, _)| ms(arrived)));
+    tally.drains_ms.extend(drained.map(|(_, empty)| ms(empty)));
     tally.seconds = began.elapsed().as_secs();
     Ok(Round { tally, anomalies, fault })
 }
@@ -156,7 +158,7 @@ impl Nodes {
     }
 
     fn strike_everyone(&self, lab: &Lab) -> Result<(), Fault> {
-        let blow = |target| Blow { target, down: Duration::ZERO, again: None };
+        let blow = |target| Blow { target, wait: Duration::ZERO, down: Duration::ZERO, again: None };
         self.hit(lab, &Target::all().map(blow).collect::<Vec<_>>());
         lab.wait_until_up(&Target::all().collect::<Vec<_>>(), START_PATIENCE)
     }
@@ -206,9 +208,12 @@ fn wait_for_moment(lab: &Lab, strike: &Strike) {
     lab.rest(strike.delay);
 }
 
-/// Until neither has anything left to deliver.
-fn drain(lab: &Lab) -> Result<Duration, Fault> {
+/// Until everything is shown that was acknowledged, and neither has anything left to deliver. How long both
+/// took.
+fn drain(lab: &Lab) -> Result<(Duration, Duration), Fault> {
     let began = Instant::now();
+    wait_until("what was acknowledged is shown", lab, ARRIVAL_PATIENCE, || everything_is_shown(lab))?;
+    let arrived = began.elapsed();
     for person in Person::BOTH {
         let what = format!("the outbox of {} is empty", person.name());
         wait_until(&what, lab, DRAIN_PATIENCE, || {
@@ -216,7 +221,19 @@ fn drain(lab: &Lab) -> Result<Duration, Fault> {
                 .is_ok_and(|outbox| outbox.messages.is_empty())
         })?;
     }
-    Ok(began.elapsed())
+    Ok((arrived, began.elapsed()))
+}
+
+fn everything_is_shown(lab: &Lab) -> bool {
+    let (mut shown, mut acknowledged) = (BTreeSet::new(), BTreeSet::new());
+    for entry in lab.recorder.snapshot() {
+        if let Entry::Shown { id, .. } = entry {
+            shown.insert(id);
+        } else if let Entry::Ok { id, .. } = entry {
+            acknowledged.insert(id);
+        }
+    }
+    acknowledged.is_subset(&shown)
 }
 
 /// What both have, when every event of it has been told too: a missing one is found by the checker.

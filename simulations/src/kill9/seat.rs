@@ -83,6 +83,7 @@ impl Seat {
     }
 
     fn take(&mut self, blow: Blow) -> Result<(), Fault> {
+        self.lab.rest(blow.wait);
         self.still_runs()?;
         self.kill()?;
         self.lab.rest(blow.down);

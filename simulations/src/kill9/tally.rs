@@ -49,6 +49,8 @@ pub struct Tally {
     pub anomalies: BTreeMap<String, u64>,
     /// Milliseconds from the start of a process to its first answer, of each restart.
     pub restarts_ms: Vec<u64>,
+    /// Milliseconds until all mail was shown when everything was up again, of each round.
+    pub arrivals_ms: Vec<u64>,
     /// Milliseconds until the outboxes had emptied themselves, of each round.
     pub drains_ms: Vec<u64>,
     /// Seconds it took.
@@ -63,7 +65,9 @@ impl Tally {
         for strike in &plan.strikes {
             tally.strikes += 1;
             let people = strike.blows.iter().filter(|b| matches!(b.target, Target::Person(_))).count();
+            let together = strike.blows.iter().all(|blow| blow.wait.is_zero());
             let kind = match (people, strike.blows.len()) {
+                _ if !together => "the recipient, then the sender",
                 (1, 1) => "one person",
                 (0, 1) => "one custodian",
                 (2, 2) => "both people at once",
@@ -132,6 +136,7 @@ impl Tally {
             *into += from;
         }
         self.restarts_ms.extend(&other.restarts_ms);
+        self.arrivals_ms.extend(&other.arrivals_ms);
         self.drains_ms.extend(&other.drains_ms);
     }
 
@@ -186,7 +191,14 @@ impl Tally {
         row("restart p50 / p99 / max", &format!("{half} / {most} / {worst} ms"))?;
         let slow = self.restarts_ms.iter().filter(|ms| **ms > RESTART_MS_AIM).count();
         row(&format!("  above {RESTART_MS_AIM} ms"), &format!("{slow} of {}", self.restarts_ms.len()))?;
-        row("outboxes empty after, worst", &format!("{} ms", self.drains_ms.iter().max().unwrap_or(&0)))?;
+        row(
+            "all up: all shown after, worst",
+            &format!("{} ms", self.arrivals_ms.iter().max().unwrap_or(&0)),
+        )?;
+        row(
+            "all up: outboxes empty after, worst",
+            &format!("{} ms", self.drains_ms.iter().max().unwrap_or(&0)),
+        )?;
         if self.anomalies.is_empty() && self.acknowledged > 0 {
             let bound = 3_000_000.0 / f64::from(u32::try_from(self.acknowledged).unwrap_or(u32::MAX));
             row("loss at 95 % confidence", &format!("at most {bound:.0} in a million"))?;
