@@ -233,7 +233,9 @@ pub const RUNS_PER_CONTACT_MAX: usize = 8;
 pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;
 /// How long a message that no session knows waits for what comes before it, until it is looked for far
 /// ahead in the sessions.
-pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
+pub const FAR_AHEAD_MS: u64 = 2 * SECOND_MS;
+/// How often it is looked for: thousands of hashes for each contact. One too often waits.
+pub const FAR_AHEAD_RATE: Rate = Rate { burst: 2, refill_ms: 30 * SECOND_MS };
 /// Ranges remembered of one run beyond its contiguous part; the newest is forgotten, and acknowledged when
 /// it comes again.
 pub const RECEIVED_RANGES_MAX: usize = 1_024;

@@ -6,9 +6,10 @@
 
 use std::collections::VecDeque;
 
+use super::allowance::Allowance;
 use super::receiving::KeptBy;
 use crate::id::{AccountId, Address, EnvelopeId, PeerId};
-use crate::limits::{FAR_AHEAD_MS, UNOPENED_BYTES_MAX, UNOPENED_DIRECT_MAX, UNOPENED_MAX};
+use crate::limits::{FAR_AHEAD_MS, FAR_AHEAD_RATE, UNOPENED_BYTES_MAX, UNOPENED_DIRECT_MAX, UNOPENED_MAX};
 use crate::time::Time;
 
 /// One sealed message.
@@ -46,6 +47,7 @@ pub(crate) struct Unopened {
     bytes: usize,
     /// When the untried ones are looked for far ahead.
     search_at: Option<Time>,
+    searches: Allowance,
 }
 
 /// What keeping one more led to.
@@ -86,7 +88,8 @@ impl Unopened {
                 Way::Direct(_) => None,
             });
         }
-        let search_at = (!sealed.tried && self.search_at.is_none()).then(|| now.plus(FAR_AHEAD_MS));
+        let news = !sealed.tried && self.search_at.is_none();
+        let search_at = news.then(|| self.searches.reserve(now, FAR_AHEAD_RATE).max(now.plus(FAR_AHEAD_MS)));
         self.search_at = self.search_at.or(search_at);
         self.bytes += sealed.inner.len();
         self.queue.push_back(sealed);
@@ -211,6 +214,23 @@ mod tests {
         assert!(unopened.take_for_search().is_empty(), "none is due");
         assert_eq!(unopened.keep(Time(9), sealed(2, 1, false)).search_at, Some(Time(9 + FAR_AHEAD_MS)));
         assert_eq!(unopened.take_for_search().len(), 3, "a new one has the others tried with it");
+    }
+
+    #[test]
+    fn searches_are_soon_and_then_seldom() {
+        let mut unopened = Unopened::default();
+        let now = Time(1 << 40);
+        let mut next = |now: Time| {
+            let at = unopened.keep(now, sealed(0, 1, false)).search_at.unwrap();
+            unopened.take_for_search();
+            at.since(now)
+        };
+        for _ in 0..FAR_AHEAD_RATE.burst {
+            assert_eq!(next(now), FAR_AHEAD_MS);
+        }
+        assert_eq!(next(now), FAR_AHEAD_RATE.refill_ms, "one too many waits");
+        let whole = now.plus((FAR_AHEAD_RATE.burst + 1) * FAR_AHEAD_RATE.refill_ms);
+        assert_eq!(next(whole), FAR_AHEAD_MS);
     }
 
     #[test]
