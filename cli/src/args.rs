@@ -8,6 +8,10 @@ use clap_complete::Shell;
 use crate::duration::parse_ms;
 use crate::multiaddr::{parse_listen, parse_peer};
 
+pub(crate) use self::tools::{Api, Man};
+
+mod tools;
+
 /// Fewest digits that name a message.
 const ID_DIGITS_MIN: usize = 6;
 
@@ -132,6 +136,14 @@ pub(crate) enum Command {
     /// Other nodes.
     #[command(subcommand)]
     Peer(Peer),
+    /// The control API, as a program uses it.
+    #[command(subcommand)]
+    Api(Api),
+    /// Manual pages.
+    #[command(
+        after_help = "Examples:\n  murmesh man | man -l -\n  murmesh man --dir ~/.local/share/man/man1    one page a command"
+    )]
+    Man(Man),
     /// A completion script for a shell.
     #[command(
         after_help = "Example:\n  murmesh completion bash > ~/.local/share/bash-completion/completions/murmesh"

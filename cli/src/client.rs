@@ -38,11 +38,17 @@ pub(crate) struct Client {
 }
 
 #[derive(Serialize)]
-struct Call<'a> {
+struct Call<'a, T> {
     jsonrpc: &'static str,
     id: u64,
     #[serde(flatten)]
-    request: &'a Request,
+    request: &'a T,
+}
+
+#[derive(Serialize)]
+struct AnyRequest<'a> {
+    method: &'a str,
+    params: serde_json::Map<String, Value>,
 }
 
 /// A line from the node: an answer or an event.
@@ -131,13 +137,27 @@ impl Client {
         request: &Request,
         deadline: Instant,
     ) -> Result<Option<T>, Failure> {
+        self.exchange(request, deadline)?.map(shaped).transpose()
+    }
+
+    /// Asks by the name of a method, which this version need not know.
+    pub(crate) fn call_method(
+        &mut self,
+        method: &str,
+        params: serde_json::Map<String, Value>,
+    ) -> Result<Value, Failure> {
+        let answer = self.exchange(&AnyRequest { method, params }, Instant::now() + ANSWER_PATIENCE)?;
+        answer.ok_or(Failure::with(Problem::Unreachable, "no answer in time"))
+    }
+
+    fn exchange(&mut self, request: &impl Serialize, deadline: Instant) -> Result<Option<Value>, Failure> {
         let id = self.next_id;
         self.next_id += 1;
         let line = line_of(id, request)?;
         self.stream.write_all(line.as_bytes()).map_err(|error| unreachable(&error))?;
         while let Some(incoming) = self.read_incoming(Some(deadline))? {
             if let Some(answer) = self.sort(incoming, id) {
-                return answer.and_then(shaped).map(Some);
+                return answer.map(Some);
             }
         }
         Ok(None)
@@ -239,7 +259,7 @@ fn is_patience_over(error: &io::Error) -> bool {
 }
 
 /// The line of a request, its line break included.
-pub(crate) fn line_of(id: u64, request: &Request) -> Result<String, Failure> {
+pub(crate) fn line_of(id: u64, request: &impl Serialize) -> Result<String, Failure> {
     let call = Call { jsonrpc: "2.0", id, request };
     let line =
         serde_json::to_string(&call).map_err(|error| Failure::with(Problem::Client, error.to_string()))?;

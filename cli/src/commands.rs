@@ -1,11 +1,12 @@
 //! The commands, one file each. Every one returns an exit status or a failure with words.
 
-use crate::args::{Args, Command, Contact, Id, Outbox, Peer};
+use crate::args::{Api, Args, Command, Contact, Id, Outbox, Peer};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::Output;
 
 mod add;
+mod api;
 mod bare;
 mod completion;
 mod contact;
@@ -15,6 +16,7 @@ mod id;
 mod init;
 mod invite;
 mod listen;
+mod man;
 mod outbox;
 mod peer;
 mod read;
@@ -30,9 +32,10 @@ type Outcome = Result<u8, Failure>;
 pub(crate) fn run(args: Args, output: &Output) -> Outcome {
     let global = args.global;
     match &args.command {
-        // These two need no data directory.
+        // These need no data directory.
         Some(Command::Completion { shell }) => return completion::run(output, *shell),
         Some(Command::Help { topic }) => return help::run(output, topic),
+        Some(Command::Man(args)) => return man::run(output, args),
         _ => {}
     }
     let context = Context::new(&global, output)?;
@@ -61,6 +64,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         Some(Command::Outbox(Outbox::Cancel(args))) => outbox::cancel(&context, args.id),
         Some(Command::Why(args)) => why::run(&context, args.id),
         Some(Command::Peer(Peer::List)) => peer::list(&context),
+        Some(Command::Api(Api::Call { method, params })) => api::call(&context, &method, params),
+        Some(Command::Man(args)) => man::run(output, &args),
         Some(Command::Completion { shell }) => completion::run(output, shell),
         Some(Command::Help { topic }) => help::run(output, &topic),
     }

@@ -132,9 +132,14 @@ impl Output {
 
     /// One JSON document on one line, its `v` first.
     pub(crate) fn document(&self, body: &impl Serialize) -> Result<(), Failure> {
+        self.json_line(&Document { v: VERSION, body })
+    }
+
+    /// JSON on one line, as it is.
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
         let mut line = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut line, SafeJson);
-        Document { v: VERSION, body }
+        value
             .serialize(&mut serializer)
             .map_err(|error| Failure::with(Problem::Client, error.to_string()))?;
         line.push(b'\n');

@@ -8,3 +8,4 @@ mod newcomer;
 mod people;
 mod starting;
 mod terminal;
+mod tools;

@@ -1,0 +1,32 @@
+//! Arguments of the commands for operators and programs.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+/// `api`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Api {
+    /// Send one request to the running node and print its result as it is.
+    #[command(
+        after_help = "Examples:\n  murmesh api call node.status\n  murmesh api call contact.show '{\"who\":\"bob\"}'\n  \
+                      murmesh api call message.send - < params.json\n\n\
+                      A refusal has the exit status of its error, as with any command. A ticket is a secret: it comes by \
+                      standard input."
+    )]
+    Call {
+        /// Its name, like `message.send`.
+        method: String,
+        /// Its params, one JSON object; `-` for standard input; none unless given.
+        #[arg(value_name = "JSON|-")]
+        params: Option<String>,
+    },
+}
+
+/// `man`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Man {
+    /// Write one page a command into this directory instead of the main page to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
