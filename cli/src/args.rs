@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::duration::parse_ms;
 use crate::multiaddr::{parse_listen, parse_peer};
 
-pub(crate) use self::tools::{Api, Man};
+pub(crate) use self::tools::{Api, Config, Man};
 
 mod tools;
 
@@ -89,8 +89,14 @@ pub(crate) enum Command {
     )]
     Down,
     /// How the node is: reach, peers, mail, custody, health.
-    #[command(after_help = "Exit status 9: it runs, and there is something to do.")]
-    Status,
+    #[command(
+        after_help = "Exit status 9: it runs, and there is something to do.\n\nExample:\n  murmesh status --watch"
+    )]
+    Status {
+        /// Go on until Ctrl-C: drawn anew every two seconds and at events; without a terminal one JSON object a line.
+        #[arg(long)]
+        watch: bool,
+    },
     /// One's own account.
     #[command(subcommand)]
     Id(Id),
@@ -136,6 +142,9 @@ pub(crate) enum Command {
     /// Other nodes.
     #[command(subcommand)]
     Peer(Peer),
+    /// The configuration of a node.
+    #[command(subcommand)]
+    Config(Config),
     /// The control API, as a program uses it.
     #[command(subcommand)]
     Api(Api),

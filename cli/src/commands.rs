@@ -1,6 +1,6 @@
 //! The commands, one file each. Every one returns an exit status or a failure with words.
 
-use crate::args::{Api, Args, Command, Contact, Id, Outbox, Peer};
+use crate::args::{Api, Args, Command, Config, Contact, Id, Outbox, Peer};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::Output;
@@ -9,6 +9,7 @@ mod add;
 mod api;
 mod bare;
 mod completion;
+mod config;
 mod contact;
 mod down;
 mod help;
@@ -23,6 +24,7 @@ mod read;
 mod send;
 mod status;
 mod up;
+mod watch;
 mod why;
 
 /// What a command ends with: an exit status.
@@ -44,7 +46,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         Some(Command::Init(args)) => init::run(&context, args),
         Some(Command::Up(args)) => up::run(&context, &args),
         Some(Command::Down) => down::run(&context),
-        Some(Command::Status) => status::run(&context),
+        Some(Command::Status { watch: false }) => status::run(&context),
+        Some(Command::Status { watch: true }) => watch::run(&context),
         Some(Command::Id(Id::Show)) => id::show(&context),
         Some(Command::Id(Id::Qr(args))) => id::qr(&context, &args),
         Some(Command::Invite(args)) => invite::run(&context, &args),
@@ -64,6 +67,9 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         Some(Command::Outbox(Outbox::Cancel(args))) => outbox::cancel(&context, args.id),
         Some(Command::Why(args)) => why::run(&context, args.id),
         Some(Command::Peer(Peer::List)) => peer::list(&context),
+        Some(Command::Config(Config::Path)) => config::path(&context),
+        Some(Command::Config(Config::Show)) => config::show(&context),
+        Some(Command::Config(Config::Check { file })) => config::check(&context, file.as_deref()),
         Some(Command::Api(Api::Call { method, params })) => api::call(&context, &method, params),
         Some(Command::Man(args)) => man::run(output, &args),
         Some(Command::Completion { shell }) => completion::run(output, shell),

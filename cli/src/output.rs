@@ -180,6 +180,11 @@ impl Output {
         }
     }
 
+    /// A screen in place of the one before.
+    pub(crate) fn redraw(&self, text: &str) -> Result<(), Failure> {
+        write_out(format!("\u{1b}[H\u{1b}[2J{}\n", text.trim_end_matches('\n')).as_bytes())
+    }
+
     /// A question on the terminal, without a line break.
     pub(crate) fn question(&self, text: &str) {
         // A terminal that cannot be written to cannot be asked either: the read that follows fails.

@@ -221,6 +221,23 @@ fn ask_once<T: DeserializeOwned>(
     }
 }
 
+/// What `murmeshd config` says: the only parser of `config.toml` is the node's.
+pub(crate) fn ask_config<T: DeserializeOwned>(
+    context: &Context<'_>,
+    file: Option<&Path>,
+) -> Result<T, Failure> {
+    let mut command = Command::new(find_murmeshd()?);
+    command.arg("config").arg("--data-dir").arg(&context.data_dir);
+    if let Some(file) = file {
+        command.arg("--config").arg(file);
+    }
+    context.output.detail(&format!("running {command:?}"));
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| cannot_run(&error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().map_or_else(|| Err(Failure::new(Problem::NodeDied)), answer_of)
+}
+
 /// Asks the node to end and waits until its lock is free; kills it [`STOP_PATIENCE`] after the call.
 pub(crate) fn stop(context: &Context<'_>) -> Result<(), Failure> {
     let lock = context.data_dir.join(LOCK);

@@ -3,6 +3,7 @@
 //! A node runs without a file. An unknown key is an error that names its line and the nearest known
 //! key: a misspelt limit that is silently ignored is worse than none.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use libp2p::Multiaddr;
@@ -12,6 +13,9 @@ use serde::Deserialize;
 use crate::swarm::translate::{self, Scope};
 
 mod file;
+mod shown;
+
+pub use self::shown::{Setting, Shown, Source};
 
 /// The file in the data directory.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -116,18 +120,10 @@ impl Config {
     /// # Errors
     /// `bad-config`, with the place.
     pub fn load(data_dir: &Path, file: Option<&Path>, flags: Overrides) -> Result<Config, ControlError> {
-        let own = data_dir.join(CONFIG_FILE);
-        let path = file.unwrap_or(&own);
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
-        };
+        let (path, text) = read(data_dir, file)?;
         let flags = Overrides { remembered: remembered(data_dir), ..flags };
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect::<Vec<_>>();
-        Config::merge(data_dir, &path.display().to_string(), &text, &environment, flags)
+        let text = text.unwrap_or_default();
+        Config::merge(data_dir, &path.display().to_string(), &text, &environment(), flags)
     }
 
     fn merge(
@@ -143,15 +139,12 @@ impl Config {
         if !flags.remembered.is_empty() {
             config.listen = flags.remembered;
         }
-        file.apply(&mut config)?;
+        file.apply(&mut config).map_err(|error| file::placed(name, text, environment, error))?;
         if !flags.listen.is_empty() {
             config.listen = flags.listen;
             config.listen_is_new = true;
         }
         config.peers.extend(flags.peers);
-        if config.peers_max == 0 {
-            return Err(bad("node.peers_max must be at least 1"));
-        }
         Ok(config)
     }
 
@@ -160,6 +153,22 @@ impl Config {
     pub fn is_loopback_only(&self) -> bool {
         !self.listen.is_empty() && self.listen.iter().all(|a| translate::scope(a) == Some(Scope::Loopback))
     }
+}
+
+/// The file that is read and its text, if it is there; one that was asked for must be.
+fn read(data_dir: &Path, file: Option<&Path>) -> Result<(PathBuf, Option<String>), ControlError> {
+    let path = file.map_or_else(|| data_dir.join(CONFIG_FILE), Path::to_owned);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok((path, Some(text))),
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok((path, None)),
+        Err(error) => Err(bad(format!("{}: {error}", path.display()))),
+    }
+}
+
+fn environment() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 const LISTEN_FILE: &str = "listen.json";

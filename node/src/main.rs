@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use libp2p::Multiaddr;
-use murmesh_node::config::{Config, Overrides, Profile};
+use murmesh_node::config::{Config, Overrides, Profile, Shown};
 use murmesh_node::store::Unlock;
 use murmesh_node::{Node, logging, offline};
 use murmesh_protocol::control::files::{LOG, REQUEST_LINE_BYTES_MAX, STARTUP_ERROR};
@@ -28,6 +28,15 @@ struct Arguments {
 enum Command {
     /// Answer one control request from stdin without a running node, then exit.
     Offline(Place),
+    /// Print the configuration that a start would use, or what is wrong with it, as one JSON object.
+    Config {
+        /// Where everything is kept.
+        #[arg(long, env = "MURMESH_DATA_DIR", value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Configuration instead of DIR/config.toml.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Args)]
@@ -84,6 +93,10 @@ fn main() -> ExitCode {
         Err(error) => return complain(&error.to_string()),
     };
     match arguments.command {
+        Some(Command::Config { data_dir: given, config }) => match data_dir(given) {
+            Some(data_dir) => show_config(&data_dir, config.as_deref()),
+            None => complain(NO_DATA_DIR),
+        },
         Some(Command::Offline(place)) => match data_dir(place.data_dir) {
             Some(data_dir) => runtime.block_on(answer_offline(&data_dir, place.passphrase_file.as_deref())),
             None => complain(NO_DATA_DIR),
@@ -109,6 +122,18 @@ fn complain(text: &str) -> ExitCode {
     // Nobody to tell if stderr is closed.
     let _ = writeln!(std::io::stderr(), "murmeshd: {text}");
     ExitCode::FAILURE
+}
+
+/// In the form of an answer of the control API, to which it does not belong: a client runs this.
+fn show_config(data_dir: &Path, file: Option<&Path>) -> ExitCode {
+    let answer = match Shown::load(data_dir, file, Overrides::default()) {
+        Ok(shown) => serde_json::json!({"result": shown}),
+        Err(error) => serde_json::json!({"error": {"data": error}}),
+    };
+    match std::io::stdout().lock().write_all(format!("{answer}\n").as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string()),
+    }
 }
 
 async fn answer_offline(data_dir: &Path, passphrase_file: Option<&Path>) -> ExitCode {

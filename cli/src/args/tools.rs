@@ -4,6 +4,26 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Which file is read.
+    Path,
+    /// Every setting as the next start uses it, and where its value comes from.
+    #[command(
+        after_help = "default, profile, file, environment, flag: the later wins. A flag here is --listen of an earlier \
+                      start, which is remembered. What it prints is a file that says the same.\n\n\
+                      Example:\n  murmesh config show"
+    )]
+    Show,
+    /// Whether a file can be used; if not, line, column and the nearest key.
+    #[command(after_help = "Example:\n  murmesh config check new.toml")]
+    Check {
+        /// The file; the one that is read unless given.
+        file: Option<PathBuf>,
+    },
+}
+
 /// `api`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Api {

@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context<'_>) -> Outcome {
     Ok(if status.health.ok { exit::DONE } else { exit::DEGRADED })
 }
 
-fn screen(status: &StatusReply, same: &str) -> String {
+pub(super) fn screen(status: &StatusReply, same: &str) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         // A String takes whatever is written to it.

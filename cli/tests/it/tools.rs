@@ -1,9 +1,14 @@
-//! Commands for operators and programs: `api`, `man`.
+//! Commands for operators and programs: `api`, `config`, `man`, `status --watch`.
 
-use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Fake, Run, contact};
+use crate::fake::{Canned, Fake, Run, contact, install, status};
 
 #[test]
 fn api_call_prints_the_result_as_it_is() {
@@ -80,4 +85,132 @@ fn a_manual_page_of_every_command() {
     std::fs::write(&file, "").unwrap();
     let ran = Run::new(dir.path(), &["man", "--dir", file.to_str().unwrap()]).run();
     assert!(ran.status == 1 && ran.stderr.contains("E0004"), "{}", ran.all());
+}
+
+/// A `murmeshd` that records its arguments and says what `answer` is.
+fn config_install(answer: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    install(&format!("#!/bin/sh\necho \"$*\" > \"$3/asked\"\necho '{answer}'\n"))
+}
+
+#[test]
+fn config_shows_what_the_node_makes_of_it() {
+    let (_install, murmesh) = config_install(
+        r#"{"result":{"file":"F","exists":true,"settings":[{"key":"profile","value":"home","source":"default"},{"key":"node.listen","value":["/ip4/127.0.0.1/tcp/0"],"source":"flag"},{"key":"node.mdns","value":false,"source":"file"},{"key":"log.level","value":"info","source":"environment"}]}}"#,
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let run = |arguments: &[&str]| Run::of(&murmesh, dir.path(), arguments).env("PATH", &path).run();
+    assert_data_eq!(
+        run(&["config", "show"]).all(),
+        str![[r#"
+exit 0
+profile = "home"                         # default
+
+[node]
+listen = ["/ip4/127.0.0.1/tcp/0"]        # flag
+mdns = false                             # file
+
+[log]
+level = "info"                           # environment
+--
+
+"#]]
+    );
+    let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap();
+    assert_eq!(asked, format!("config --data-dir {}\n", dir.path().display()));
+    assert_data_eq!(
+        run(&["config", "show", "--json"]).all(),
+        str![[r#"
+exit 0
+{"v":1,"file":"F","exists":true,"settings":[{"key":"profile","value":"home","source":"default"},{"key":"node.listen","value":["/ip4/127.0.0.1/tcp/0"],"source":"flag"},{"key":"node.mdns","value":false,"source":"file"},{"key":"log.level","value":"info","source":"environment"}]}
+--
+
+"#]]
+    );
+    let file = dir.path().join("new.toml");
+    let checked = |file: &std::path::Path| run(&["config", "check", file.to_str().unwrap(), "--json"]);
+    assert_eq!(checked(&file).status, 4, "no such file");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(checked(&file).stdout, "{\"v\":1,\"file\":\"F\",\"exists\":true,\"ok\":true}\n");
+    let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap();
+    assert!(asked.trim().ends_with(&format!("--config {}", file.display())), "{asked}");
+}
+
+#[test]
+fn a_wrong_configuration_is_status_two_with_its_place() {
+    let (_install, murmesh) = config_install(
+        r#"{"error":{"data":{"name":"bad-config","detail":"c.toml: line 5, column 3: no such key peer_max; the nearest is peers_max"}}}"#,
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let ran =
+        Run::of(&murmesh, dir.path(), &["config", "check"]).env("PATH", std::env::var_os("PATH").unwrap());
+    assert_data_eq!(
+        ran.run().all(),
+        str![[r#"
+exit 2
+--
+error: the configuration is wrong: c.toml: line 5, column 3: no such key peer_max; the nearest is peers_max (E0109)
+  next: murmesh config path
+
+"#]]
+    );
+}
+
+#[test]
+fn config_path_names_the_file_also_when_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    let ran = Run::new(dir.path(), &["config", "path"]).run();
+    let none = "there is none yet: the defaults hold\n";
+    assert_eq!((ran.status, ran.stdout, ran.stderr.as_str()), (0, format!("{}\n", file.display()), none));
+    std::fs::write(&file, "[").unwrap();
+    let ran = Run::new(dir.path(), &["config", "path"]).run();
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    let document = Run::new(dir.path(), &["config", "path", "--json"]).run().document();
+    assert_eq!(document, json!({"v": 1, "file": file, "exists": true}));
+}
+
+/// The watch goes on over the end of a node, and ends by Ctrl-C.
+#[test]
+fn status_watch_tells_a_document_an_event_and_survives_a_restart() {
+    let event =
+        json!({"cursor": "8", "type": "peer.up", "at": "2001-01-02T03:04:05.000Z", "data": {"peer_id": "p"}});
+    let subscribed = json!({"subscription": "s1", "cursor": "7"});
+    let mut second = status();
+    second["peers"]["connected"] = json!(4);
+    let fake = Fake::start()
+        .only("events.subscribe", Canned::Ok(subscribed, vec![event]))
+        .can("node.status", Canned::Farewell(second.clone()))
+        .ok("node.status", second);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_murmesh"))
+        .args(["status", "--watch"])
+        .env("MURMESH_DATA_DIR", fake.dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    let (first, changed, stopped, again) = (next(), next(), next(), next());
+    assert_eq!([&first["peers"]["connected"], &changed["peers"]["connected"]], [3, 4]);
+    assert_eq!(stopped, json!({"v": 1, "state": "stopped"}));
+    assert_eq!(
+        (&again["v"], &again["state"], &again["peers"]["connected"]),
+        (&json!(1), &json!("running"), &json!(4))
+    );
+    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    // A shell calls it 130.
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Run::new(dir.path(), &["status", "--watch"]).run().status, 3, "none to begin with");
+}
+
+#[test]
+fn status_watch_redraws_on_a_terminal() {
+    let fake =
+        Fake::start().can("node.status", Canned::HangUp).err("node.status", json!({"name": "internal"}));
+    let shown = fake.murmesh(&["status", "--watch"]).on_terminal();
+    assert_eq!(shown.status, 1, "{}", shown.stdout);
+    assert!(shown.stdout.starts_with("ESC[HESC[2Jnode     running since"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("ESC[HESC[2Jthe node has stopped; waiting for it"), "{}", shown.stdout);
 }

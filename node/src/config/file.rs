@@ -113,6 +113,9 @@ impl File {
             config.mail_expire_ms = Some(life.ok_or_else(no)?);
         }
         config.peers_max = self.node.peers_max.unwrap_or(config.peers_max);
+        if config.peers_max == 0 {
+            return Err(bad("node.peers_max: must be at least 1"));
+        }
         config.role = self.node.role.unwrap_or(config.role);
         config.mdns = self.node.mdns.unwrap_or(config.mdns);
         config.log_json = self.log.format.map_or(config.log_json, |format| format == LogFormat::Json);
@@ -123,8 +126,59 @@ impl File {
     }
 }
 
+/// Says where a value stands that [`File::apply`] refused; its words begin with the key.
+pub(super) fn placed(
+    name: &str,
+    text: &str,
+    environment: &[(String, String)],
+    error: ControlError,
+) -> ControlError {
+    let detail = error.detail.unwrap_or_default();
+    let Some((section, key)) = detail.split(':').next().and_then(|key| key.split_once('.')) else {
+        return bad(detail);
+    };
+    let variable = variable(section, key);
+    if environment.iter().any(|(name, _)| *name == variable) {
+        return bad(format!("{variable}: {detail}"));
+    }
+    let (line, column) = place(text, find_key(text, section, key));
+    bad(format!("{name}: line {line}, column {column}: {detail}"))
+}
+
+/// The environment's image of a key.
+pub(super) fn variable(section: &str, key: &str) -> String {
+    let joined = if section.is_empty() { key.to_owned() } else { format!("{section}__{key}") };
+    format!("{PREFIX}{}", joined.to_ascii_uppercase())
+}
+
+/// Whether the text of a file sets a key.
+pub(super) fn sets(text: &str, section: &str, key: &str) -> bool {
+    let Ok(table) = toml::from_str::<toml::Table>(text) else { return false };
+    let section =
+        if section.is_empty() { Some(&table) } else { table.get(section).and_then(|s| s.as_table()) };
+    section.is_some_and(|section| section.contains_key(key))
+}
+
 fn addresses(key: &str, texts: &[String]) -> Result<Vec<Multiaddr>, ControlError> {
     texts.iter().map(|text| text.parse().map_err(|error| bad(format!("{key}: {text}: {error}")))).collect()
+}
+
+/// A number of bytes as [`bytes`] reads it back.
+pub(super) fn bytes_text(bytes: u64) -> String {
+    let units = [(40, "TB"), (30, "GB"), (20, "MB"), (10, "KB")];
+    let whole = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    match units.iter().find(whole) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => bytes.to_string(),
+    }
+}
+
+/// A time as [`duration_ms`] reads it back; it is made of whole seconds.
+pub(super) fn duration_text(ms: u64) -> String {
+    let units = [(DAY_MS, "d"), (HOUR_MS, "h"), (MINUTE_MS, "m")];
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| ms.is_multiple_of(*unit)).unwrap_or((SECOND_MS, "s"));
+    format!("{}{name}", ms / unit)
 }
 
 /// A number of bytes: `512MB`, `10GB`, `0`. Binary multiples, as disks are counted by users here.
