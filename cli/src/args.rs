@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::duration::parse_ms;
 use crate::multiaddr::{parse_listen, parse_peer};
 
-pub(crate) use self::tools::{Api, Config, Man};
+pub(crate) use self::tools::{Api, Config, Listen, Man};
 
 mod tools;
 
@@ -130,7 +130,13 @@ pub(crate) enum Command {
     Read(Read),
     /// Events as they come, one JSON object a line.
     #[command(
-        after_help = "Examples:\n  murmesh listen\n  murmesh listen --since 8812    what came after that cursor, then what comes"
+        after_help = "Examples:\n  murmesh listen\n  murmesh listen --since 8812    what came after that cursor, then what comes\n  \
+                      murmesh listen --name archive >> events.jsonl\n  murmesh listen --name bot --exec ./answer.sh\n\n\
+                      With --name nothing is missed: each event is acknowledged once it was printed, or --exec ended with \
+                      status 0, and what was not comes again at the next start, so some may come twice. The node keeps \
+                      the last 10,000 events; who is further behind is told stream.gap.\n\n\
+                      --exec: an event that fails is skipped; with --name it is tried again, later and later. What strangers \
+                      wrote is on standard input only, never on a command line."
     )]
     Listen(Listen),
     /// Messages not yet delivered.
@@ -398,14 +404,6 @@ pub(crate) struct Read {
     pub(crate) follow: bool,
 }
 
-/// `listen`.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct Listen {
-    /// Begin after this cursor instead of now.
-    #[arg(long, value_name = "CURSOR", value_parser = parse_cursor)]
-    pub(crate) since: Option<u64>,
-}
-
 /// `outbox`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Outbox {
@@ -451,11 +449,6 @@ fn parse_count(text: &str) -> Result<u32, String> {
 fn parse_id(text: &str) -> Result<String, String> {
     let long_enough = text.chars().count() >= ID_DIGITS_MIN;
     long_enough.then(|| text.to_owned()).ok_or("at least six digits of its id are needed".to_owned())
-}
-
-/// A place in the stream of events.
-fn parse_cursor(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_error| "a cursor is a whole number, as an event tells it".to_owned())
 }
 
 #[cfg(test)]

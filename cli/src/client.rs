@@ -169,7 +169,12 @@ impl Client {
         since: Option<String>,
         types: &[EventKind],
     ) -> Result<SubscribeReply, Failure> {
-        self.call(&Request::Subscribe(SubscribeParams { since, types: types.to_vec() }))
+        self.follow(SubscribeParams { since, types: types.to_vec(), name: None })
+    }
+
+    /// Follows events as told.
+    pub(crate) fn follow(&mut self, params: SubscribeParams) -> Result<SubscribeReply, Failure> {
+        self.call(&Request::Subscribe(params))
     }
 
     /// The next event as the node wrote it, whatever its type; `None` when `deadline` passes first.

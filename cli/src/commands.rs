@@ -37,6 +37,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         // These need no data directory.
         Some(Command::Completion { shell }) => return completion::run(output, *shell),
         Some(Command::Help { topic }) => return help::run(output, topic),
+        Some(Command::Api(Api::Schema)) => return api::schema(output),
         Some(Command::Man(args)) => return man::run(output, args),
         _ => {}
     }
@@ -60,7 +61,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         Some(Command::Contact(Contact::Unblock { who })) => contact::unblock(&context, who),
         Some(Command::Send(args)) => send::run(&context, args),
         Some(Command::Read(args)) => read::run(&context, args),
-        Some(Command::Listen(args)) => listen::run(&context, &args),
+        Some(Command::Listen(args)) => listen::run(&context, args),
         Some(Command::Outbox(Outbox::List)) => outbox::list(&context),
         Some(Command::Outbox(Outbox::Show(args))) => outbox::show(&context, args.id),
         Some(Command::Outbox(Outbox::Retry { id })) => outbox::retry(&context, id),
@@ -70,6 +71,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         Some(Command::Config(Config::Path)) => config::path(&context),
         Some(Command::Config(Config::Show)) => config::show(&context),
         Some(Command::Config(Config::Check { file })) => config::check(&context, file.as_deref()),
+        Some(Command::Api(Api::Schema)) => api::schema(output),
         Some(Command::Api(Api::Call { method, params })) => api::call(&context, &method, params),
         Some(Command::Man(args)) => man::run(output, &args),
         Some(Command::Completion { shell }) => completion::run(output, shell),

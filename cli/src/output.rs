@@ -132,18 +132,17 @@ impl Output {
 
     /// One JSON document on one line, its `v` first.
     pub(crate) fn document(&self, body: &impl Serialize) -> Result<(), Failure> {
-        self.json_line(&Document { v: VERSION, body })
+        write_out(&document_line(body)?)
     }
 
     /// JSON on one line, as it is.
     pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut line = Vec::new();
-        let mut serializer = serde_json::Serializer::with_formatter(&mut line, SafeJson);
-        value
-            .serialize(&mut serializer)
-            .map_err(|error| Failure::with(Problem::Client, error.to_string()))?;
-        line.push(b'\n');
-        write_out(&line)
+        write_out(&json_line(value)?)
+    }
+
+    /// What went wrong without ending the command: said to bots too.
+    pub(crate) fn complain(&self, text: &str) {
+        write_err(text);
     }
 
     /// Text for a person; nothing for the empty text.
@@ -231,6 +230,19 @@ pub(crate) fn quoted(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// The line of a document, for whoever is given it otherwise than on standard output.
+pub(crate) fn document_line(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    json_line(&Document { v: VERSION, body })
+}
+
+fn json_line(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    let mut line = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut line, SafeJson);
+    value.serialize(&mut serializer).map_err(|error| Failure::with(Problem::Client, error.to_string()))?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 fn write_out(bytes: &[u8]) -> Result<(), Failure> {

@@ -115,7 +115,8 @@ impl Backend for NodeBackend {
                 self.ask_messenger(Request::Send(SendParams { expire_ms, ..params })).await
             }
             // The server's own.
-            Request::Hello(_) | Request::Subscribe(_) => Err(ErrorName::Internal.into()),
+            Request::Hello(_) => Err(ErrorName::Internal.into()),
+            Request::Subscribe(ref params) if params.name.is_none() => Err(ErrorName::Internal.into()),
             Request::Init(_)
             | Request::IdShow(_)
             | Request::Invite(_)
@@ -133,7 +134,11 @@ impl Backend for NodeBackend {
             | Request::Unblock(_)
             | Request::Remove(_)
             | Request::Invites(_)
-            | Request::Revoke(_) => self.ask_messenger(request).await,
+            | Request::Revoke(_)
+            | Request::Subscribe(_)
+            | Request::Ack(_)
+            | Request::Consumers(_)
+            | Request::Forget(_) => self.ask_messenger(request).await,
         }
     }
 

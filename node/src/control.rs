@@ -38,7 +38,9 @@ mod tests;
 /// are first polled in the order of their requests: a backend that queues on its first poll keeps the
 /// order of a client's pipelined messages.
 pub trait Backend: Send + Sync + 'static {
-    /// Answers any request but `system.hello` and `events.subscribe`, which the server answers itself.
+    /// Answers any request but `system.hello` and `events.subscribe` without a name, which the server answers
+    /// itself. With a name it says where that consumer goes on, and `events.ack` has the name of the consumer in place
+    /// of the subscription, which only the server knows.
     fn call(&self, request: Request) -> impl Future<Output = Result<Reply, ControlError>> + Send;
 
     /// The first `limit` kept events with a cursor greater than `cursor`, in order.

@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 macro_rules! shapes {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {$(
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         $(#[$doc])*
         pub struct $name { $($(#[$field_doc])* pub $field: $ty),* }
     )*};
 }
 
+pub use self::consumer::{AckParams, Consumer, ConsumersReply, ForgetParams};
 pub use self::error::{ControlError, ErrorName};
 pub use self::escape::without_escapes;
 pub use self::event::{Event, EventBody, EventKind};
@@ -23,6 +25,7 @@ pub use self::outbox::{OutboxEntry, OutboxReply, RetryParams};
 pub use self::request::{Reply, Request};
 pub use self::timestamp::Timestamp;
 
+mod consumer;
 pub mod error;
 mod escape;
 pub mod event;
@@ -30,6 +33,8 @@ pub mod files;
 mod invite;
 mod outbox;
 mod request;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod timestamp;
 
 /// Major version of the control API. `system.hello` refuses a client that asks for a newer one.
@@ -37,6 +42,7 @@ pub const API_VERSION: u32 = 1;
 
 /// State of a message one has sent (glossary: SPEC §1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MessageState {
     /// On this node's disk, synced.
@@ -57,6 +63,7 @@ pub enum MessageState {
 
 /// Why a message is still `queued`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum QueuedReason {
     /// Being sent at this moment.
@@ -75,6 +82,7 @@ pub enum QueuedReason {
 
 /// How a message reached the recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Path {
     /// Over a stream between the two devices.
@@ -85,6 +93,7 @@ pub enum Path {
 
 /// How many custodians hold a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Custodians {
     /// Synced copies acknowledged.
     pub held: u32,
@@ -97,6 +106,7 @@ pub struct Custodians {
 
 /// State of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ContactState {
     /// A request is on its way; the contact has not answered.
@@ -109,6 +119,7 @@ pub enum ContactState {
 
 /// What a node knows of how it can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// It listens on this machine only.
@@ -420,6 +431,9 @@ shapes! {
         #[serde(default)] since: Option<String>,
         /// Only these types; empty or absent = all.
         #[serde(default)] types: Vec<EventKind>,
+        /// Name of a consumer, which is kept with the cursor it has acknowledged (`events.ack`): a known one goes on
+        /// behind that cursor whatever `since` says, and is told what it has not acknowledged again.
+        #[serde(default, skip_serializing_if = "Option::is_none")] name: Option<String>,
     }
     /// Answer to `events.subscribe`.
     SubscribeReply {

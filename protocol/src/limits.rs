@@ -167,6 +167,8 @@ pub const STEPS_MAX: usize = 200;
 pub const EVENTS_MAX: u64 = 10_000;
 /// So many of them go at a time.
 pub const EVENTS_PRUNED: u64 = 64;
+/// Named consumers of events; one more is `too-many`, until another is forgotten.
+pub const CONSUMERS_MAX: usize = 64;
 /// Messages a `read` may ask for.
 pub const READ_LIMIT_DEFAULT: u32 = 50;
 /// Archived sessions of a contact; the oldest go first.

@@ -44,6 +44,7 @@ mod allowance;
 mod clock;
 mod collecting;
 mod commands;
+mod consumers;
 mod contacts;
 mod content;
 mod daily;

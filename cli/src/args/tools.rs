@@ -27,6 +27,8 @@ pub(crate) enum Config {
 /// `api`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Api {
+    /// All methods with their params and results, as an OpenRPC document.
+    Schema,
     /// Send one request to the running node and print its result as it is.
     #[command(
         after_help = "Examples:\n  murmesh api call node.status\n  murmesh api call contact.show '{\"who\":\"bob\"}'\n  \
@@ -43,10 +45,29 @@ pub(crate) enum Api {
     },
 }
 
+/// `listen`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Listen {
+    /// Begin after this cursor instead of now; with --name only the first time.
+    #[arg(long, value_name = "CURSOR", value_parser = parse_cursor)]
+    pub(crate) since: Option<u64>,
+    /// Go on where the consumer of this name was at its last acknowledged event.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Run a shell command for each event, one at a time, with the event on standard input, instead of printing it.
+    #[arg(long, value_name = "CMD")]
+    pub(crate) exec: Option<String>,
+}
+
 /// `man`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Man {
     /// Write one page a command into this directory instead of the main page to standard output.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// A place in the stream of events.
+fn parse_cursor(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_error| "a cursor is a whole number, as an event tells it".to_owned())
 }

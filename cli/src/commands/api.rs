@@ -1,5 +1,6 @@
-//! `api call`: one request as a program would send it, its result as it came.
+//! `api call`: one request as a program would send it, its result as it came. `api schema`: all there are.
 
+use murmesh_protocol::control::schema::open_rpc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -7,10 +8,28 @@ use super::Outcome;
 use crate::ask;
 use crate::context::Context;
 use crate::error::{Failure, Problem, exit};
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Schema {
+    schema: Value,
+}
 
 #[derive(Serialize)]
 struct Called {
     result: Value,
+}
+
+/// Out of the types that this program and its node speak with: none need run.
+pub(super) fn schema(output: &Output) -> Outcome {
+    let document = open_rpc(env!("CARGO_PKG_VERSION"));
+    if output.is_json() {
+        output.document(&Schema { schema: document })?;
+    } else {
+        let text = serde_json::to_string_pretty(&document);
+        output.lines(&text.map_err(|error| Failure::with(Problem::Client, error.to_string()))?)?;
+    }
+    Ok(exit::DONE)
 }
 
 pub(super) fn call(context: &Context<'_>, method: &str, params: Option<String>) -> Outcome {

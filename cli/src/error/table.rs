@@ -132,6 +132,9 @@ table! {
         "the node has stopped; what it had accepted is on disk", "murmesh up",
         "The command was listening to the node when it ended: somebody typed `murmesh down`, or the machine is shutting \
          down.";
+    "E0114" "no-such-consumer" Node(N::NoSuchConsumer), NOT_FOUND, false,
+        "no consumer of events is called[ \"{}\"]", "murmesh api call events.consumers",
+        "A consumer is kept from its first `murmesh listen --name NAME` until it is forgotten.";
 
     "E0201" "no-account" Node(N::NoAccount), NOT_FOUND, false,
         "there is no account in this data directory", "murmesh init",
@@ -157,7 +160,8 @@ table! {
         "You blocked this contact. Nothing is sent to it or taken from it.";
     "E0208" "too-many" Node(N::TooMany), REFUSED, true,
         "a bound of this node is reached[: {}]; nothing was accepted", "murmesh status",
-        "The node keeps a bounded number of contacts, invites, queued messages and clients.";
+        "The node keeps a bounded number of contacts, invites, queued messages, clients and named consumers of events. \
+         `murmesh api call events.forget` with a name makes room for another consumer.";
     "E0211" "bad-ticket" Node(N::BadTicket), USAGE, false,
         "this is not a ticket[: {}]; nothing was done", "murmesh help add",
         "A ticket is one line that begins with MURMESH:MT1. Its checksum finds mistyped characters. Ask for it again, \

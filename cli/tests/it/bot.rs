@@ -13,31 +13,40 @@ fn queued() -> Value {
         "reason": "sending"})
 }
 
-/// A node with an answer to everything.
-fn whole() -> Fake {
+/// An answer of every method, as a node gives it.
+pub(crate) fn replies() -> Vec<(&'static str, Value)> {
     let entry = json!({"id": "3f9a27c41d00", "to": "bob", "state": "held",
         "custodians": {"held": 5, "want": 8, "until": "2001-12-08T00:00:00.000Z"}, "attempts": 2,
         "next_try": null, "reason": null});
-    Fake::start()
-        .ok("account.init", json!({"account": "mur1alice", "name": "alice", "created": true}))
-        .ok("id.show", json!({"account": "mur1alice", "name": "alice"}))
-        .ok(
+    let message = json!({"id": "m1", "conversation": "bob", "from": "me", "to": "bob",
+        "at": "2001-01-02T10:00:00.000Z", "received_at": null, "text": "hi\u{202e}", "state": "held"});
+    let peer = json!({"peer_id": "p", "addresses": [], "connected": false, "role": "unknown", "since": null});
+    let added = json!({"contact": "bob", "account": "mur1bob", "state": "requested", "known": false});
+    vec![
+        ("account.init", json!({"account": "mur1alice", "name": "alice", "created": true})),
+        ("id.show", json!({"account": "mur1alice", "name": "alice"})),
+        (
             "invite.create",
             json!({"id": "i1", "ticket": "MURMESH:MT1Q", "expires": "2001-01-03T00:00:00.000Z", "uses": 1}),
-        )
-        .ok("contact.add", json!({"contact": "bob", "account": "mur1bob", "state": "requested", "known": false}))
-        .ok("contact.list", json!({"contacts": [contact("bob", "connected", true)]}))
-        .ok("contact.show", contact("bob", "connected", true))
-        .ok("message.send", queued())
-        .ok(
-            "message.read",
-            json!({"messages": [{"id": "m1", "conversation": "bob", "from": "me", "to": "bob",
-                "at": "2001-01-02T10:00:00.000Z", "received_at": null, "text": "hi\u{202e}", "state": "held"}], "next": null}),
-        )
-        .ok("outbox.list", json!({"messages": [entry]}))
-        .ok("message.why", json!({"id": "3f9a27c41d00", "state": "held", "steps": []}))
-        .ok("peer.list", json!({"peers": [{"peer_id": "p", "addresses": [], "connected": false, "role": "unknown",
-            "since": null}]}))
+        ),
+        ("contact.add", added),
+        ("contact.list", json!({"contacts": [contact("bob", "connected", true)]})),
+        ("contact.show", contact("bob", "connected", true)),
+        ("message.send", queued()),
+        ("message.read", json!({"messages": [message], "next": null})),
+        ("outbox.list", json!({"messages": [entry]})),
+        ("message.why", json!({"id": "3f9a27c41d00", "state": "held", "steps": []})),
+        ("peer.list", json!({"peers": [peer]})),
+        ("node.status", crate::fake::status()),
+        ("system.hello", crate::fake::hello()),
+    ]
+}
+
+/// A node with an answer to everything.
+fn whole() -> Fake {
+    let known = |method: &&str| !matches!(*method, "node.status" | "system.hello");
+    let replies = replies().into_iter().filter(|(method, _)| known(method));
+    replies.fold(Fake::start(), |fake, (method, reply)| fake.ok(method, reply))
 }
 
 #[test]

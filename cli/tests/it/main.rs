@@ -4,6 +4,7 @@
 mod bot;
 mod errors;
 mod fake;
+mod listening;
 mod newcomer;
 mod people;
 mod starting;

@@ -4,11 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use murmesh_protocol::control::Request;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use snapbox::{assert_data_eq, str};
 
-use crate::fake::{Canned, Fake, Run, contact, install, status};
+use crate::bot;
+use crate::fake::{Canned, Fake, Run, contact, install, state_event, status};
 
 #[test]
 fn api_call_prints_the_result_as_it_is() {
@@ -213,4 +215,72 @@ fn status_watch_redraws_on_a_terminal() {
     assert_eq!(shown.status, 1, "{}", shown.stdout);
     assert!(shown.stdout.starts_with("ESC[HESC[2Jnode     running since"), "{}", shown.stdout);
     assert!(shown.stdout.contains("ESC[HESC[2Jthe node has stopped; waiting for it"), "{}", shown.stdout);
+}
+
+/// Just what a document says of a value: types, required fields, names of states.
+fn fits(schema: &Value, value: &Value, shapes: &Value) -> bool {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return fits(&shapes[reference.rsplit('/').next().unwrap()], value, shapes);
+    }
+    let choices = schema["anyOf"].as_array().or(schema["oneOf"].as_array());
+    if choices.is_some_and(|choices| !choices.iter().any(|choice| fits(choice, value, shapes))) {
+        return false;
+    }
+    let names = schema["enum"].as_array().is_none_or(|names| names.contains(value));
+    let same = schema.get("const").is_none_or(|constant| constant == value);
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let kinds = schema["type"].as_str().map_or_else(|| schema["type"].clone(), |kind| json!([kind]));
+    let typed = kinds.as_array().is_none_or(|kinds| kinds.contains(&json!(kind)));
+    let fields = schema["properties"].as_object().is_none_or(|fields| {
+        fields.iter().all(|(name, field)| value.get(name).is_none_or(|value| fits(field, value, shapes)))
+    });
+    let required = schema["required"]
+        .as_array()
+        .is_none_or(|required| required.iter().all(|name| value.get(name.as_str().unwrap()).is_some()));
+    let items = schema.get("items").is_none_or(|item| {
+        value.as_array().is_none_or(|values| values.iter().all(|value| fits(item, value, shapes)))
+    });
+    names && same && typed && fields && required && items
+}
+
+#[test]
+fn api_schema_has_every_method_and_the_shapes_that_the_commands_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = Run::new(dir.path(), &["api", "schema"]).run();
+    assert_eq!(ran.status, 0, "{}", ran.all());
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(document["openrpc"].as_str().unwrap().starts_with("1."), "{document}");
+    assert_eq!(Run::new(dir.path(), &["api", "schema", "--json"]).run().document()["schema"], document);
+    let methods = document["methods"].as_array().unwrap();
+    let mut names: Vec<_> = methods.iter().map(|method| method["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let mut known = Request::METHODS.to_vec();
+    known.sort_unstable();
+    assert_eq!(names, known);
+    let shapes = &document["components"]["schemas"];
+    for reference in ran.stdout.split("\"#/components/schemas/").skip(1) {
+        assert!(shapes.get(reference.split('"').next().unwrap()).is_some(), "{reference:.40}");
+    }
+    let method = |name: &str| methods.iter().find(|method| method["name"] == name).unwrap();
+    let send = method("message.send");
+    let required = send["params"].as_array().unwrap().iter().filter(|param| param["required"] == true);
+    assert_eq!(required.map(|param| &param["name"]).collect::<Vec<_>>(), ["text", "to"]);
+    assert!(methods.iter().all(|method| method["summary"].is_string()));
+    for (name, reply) in bot::replies() {
+        let schema = &method(name)["result"]["schema"];
+        assert!(fits(schema, &reply, shapes), "{name}: {reply}");
+        if reply.as_object().is_some_and(|fields| !fields.is_empty()) {
+            assert!(!fits(schema, &json!({}), shapes), "{name}: an empty reply is none");
+        }
+    }
+    let event = state_event("held", 5, json!({}));
+    assert!(fits(&document["x-event"], &event, shapes), "{event}");
+    assert!(!fits(&document["x-event"], &state_event("lost", 5, json!({})), shapes), "no such state");
 }

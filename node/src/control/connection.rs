@@ -1,6 +1,6 @@
 //! One client: reads its lines, keeps its calls going, writes answers and events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use murmesh_protocol::control::files::REQUEST_LINE_BYTES_MAX;
-use murmesh_protocol::control::{ControlError, ErrorName, Reply, Request, SubscribeParams, SubscribeReply};
+use murmesh_protocol::control::{
+    AckParams, ControlError, ErrorName, Reply, Request, SubscribeParams, SubscribeReply,
+};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -61,6 +63,8 @@ struct Connection<B> {
     /// One task a subscription; they end with the connection.
     events: JoinSet<()>,
     subscriptions: usize,
+    /// Subscriptions with a name, and the name.
+    consumers: BTreeMap<String, String>,
     greeted: bool,
     /// When it is dropped if it is not greeted.
     greet_by: Instant,
@@ -80,6 +84,7 @@ impl<B: Backend> Connection<B> {
             calls: FuturesUnordered::new(),
             events: JoinSet::new(),
             subscriptions: 0,
+            consumers: BTreeMap::new(),
             greeted: false,
             greet_by,
         }
@@ -140,7 +145,8 @@ impl<B: Backend> Connection<B> {
                 let error = bad_request("system.hello must come first");
                 self.say(rpc::answer(&id, &Err(error))).await
             }
-            Request::Subscribe(params) => self.on_subscribe(&id, &params).await,
+            Request::Subscribe(params) => self.on_subscribe(&id, params).await,
+            Request::Ack(params) => self.on_ack(id, params).await,
             request => {
                 self.start_call(id, request).await;
                 Ok(())
@@ -161,9 +167,35 @@ impl<B: Backend> Connection<B> {
         }
     }
 
-    async fn on_subscribe(&mut self, id: &Value, params: &SubscribeParams) -> Result<(), Ended> {
+    /// The backend knows consumers by their names; a client knows its subscription.
+    async fn on_ack(&mut self, id: Value, params: AckParams) -> Result<(), Ended> {
+        let Some(name) = self.consumers.get(&params.subscription) else {
+            let error = bad_request(format!("no subscription with a name is {}", params.subscription));
+            return self.say(rpc::answer(&id, &Err(error))).await;
+        };
+        let params = AckParams { subscription: name.clone(), cursor: params.cursor };
+        self.start_call(id, Request::Ack(params)).await;
+        Ok(())
+    }
+
+    /// Where the consumer of this name goes on.
+    async fn consumer_cursor(
+        &self,
+        params: SubscribeParams,
+    ) -> Result<Result<Option<String>, ControlError>, Ended> {
+        tokio::select! {
+            reply = self.shared.backend.call(Request::Subscribe(params)) => Ok(match reply {
+                Ok(Reply::Subscribe(reply)) => Ok(Some(reply.cursor)),
+                Ok(_) => Err(ErrorName::Internal.into()),
+                Err(error) => Err(error),
+            }),
+            () = cut(&self.shared.stop, self.shared.limits.flush) => Err(Ended),
+        }
+    }
+
+    async fn on_subscribe(&mut self, id: &Value, mut params: SubscribeParams) -> Result<(), Ended> {
         let since = params.since.as_deref().map(str::parse::<u64>).transpose();
-        let Ok(since) = since else {
+        let Ok(mut since) = since else {
             let error = bad_request("since must be a cursor: decimal digits, or null");
             return self.say(rpc::answer(id, &Err(error))).await;
         };
@@ -171,9 +203,17 @@ impl<B: Backend> Connection<B> {
             let error = ControlError::with(ErrorName::TooMany, "subscriptions of a connection");
             return self.say(rpc::answer(id, &Err(error))).await;
         }
+        let name = params.name.clone();
+        let kinds = std::mem::take(&mut params.types).into_iter().collect::<BTreeSet<_>>();
+        if name.is_some() {
+            match self.consumer_cursor(params).await? {
+                Ok(cursor) => since = cursor.and_then(|cursor| cursor.parse().ok()),
+                Err(error) => return self.say(rpc::answer(id, &Err(error))).await,
+            }
+        }
         self.subscriptions += 1;
         let subscription = format!("s{}", self.subscriptions);
-        let kinds = params.types.iter().copied().collect::<BTreeSet<_>>();
+        self.consumers.extend(name.map(|name| (subscription.clone(), name)));
         let backend = Arc::clone(&self.shared.backend);
         let (follower, cursor) = self.shared.hub.follow(backend, since, kinds);
         let reply = SubscribeReply { subscription: subscription.clone(), cursor: cursor.to_string() };

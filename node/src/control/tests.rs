@@ -1,6 +1,6 @@
 //! The server with a made-up backend, over real Unix sockets.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
+mod consumers;
+
 /// Keeps the last `kept_max` events, answers `message.send` in order, and holds `id.show` back until told.
 struct Fake {
     sent: Mutex<Vec<String>>,
@@ -24,11 +26,12 @@ struct Fake {
     oldest_kept: Mutex<u64>,
     release: Notify,
     waiting: AtomicUsize,
+    consumers: Mutex<BTreeMap<String, u64>>,
     stop: CancellationToken,
 }
 
 impl Backend for Fake {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the fake refuses the rest")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the fake refuses the rest, but for consumers")]
     async fn call(&self, request: Request) -> Result<Reply, ControlError> {
         match request {
             Request::Send(params) => {
@@ -50,7 +53,7 @@ impl Backend for Fake {
                 self.stop.cancel();
                 Ok(Reply::Done(Done { state: "stopping".into() }))
             }
-            _ => Err(ControlError::with(ErrorName::NoSuchContact, "zed")),
+            request => consumers::answer(&self.consumers, request),
         }
     }
 
@@ -84,6 +87,7 @@ impl World {
             oldest_kept: Mutex::new(1),
             release: Notify::new(),
             waiting: AtomicUsize::new(0),
+            consumers: Mutex::default(),
             stop: stop.clone(),
         });
         let hub = Arc::new(EventHub::new(0));

@@ -9,6 +9,7 @@ macro_rules! names {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// Stable names of control errors.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "kebab-case")]
         pub enum ErrorName { $($(#[$doc])* $name),* }
 
@@ -46,6 +47,8 @@ names! {
     AmbiguousMessage,
     /// No invite of this id is open. `detail` is what was asked for.
     NoSuchInvite,
+    /// No consumer of events has this name. `detail` is what was asked for.
+    NoSuchConsumer,
     /// The message is not waiting: it was delivered, or has ended. `detail` is its id.
     NotWaiting,
     /// The message has left this node: it cannot be taken back. `detail` is its id.
@@ -60,7 +63,7 @@ names! {
     OutOfRange,
     /// The contact is blocked.
     Blocked,
-    /// A bound of this node is reached (contacts, invites, outbox). `detail` names it.
+    /// A bound of this node is reached (contacts, invites, outbox, consumers). `detail` names it.
     TooMany,
     /// The same `client_id` was used for another text or recipient.
     ClientIdReused,
@@ -88,6 +91,7 @@ names! {
 
 /// An error answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ControlError {
     /// Which error.
     pub name: ErrorName,

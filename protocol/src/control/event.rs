@@ -6,6 +6,7 @@ use super::{ContactState, Custodians, MessageReply, MessageState, Path, QueuedRe
 
 /// Types of events, by which a subscription filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventKind {
     /// A message arrived.
     #[serde(rename = "message.received")]
@@ -35,6 +36,7 @@ pub enum EventKind {
 
 /// What happened: the `type` and `data` of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", content = "data")]
 pub enum EventBody {
     /// The message object, as `read` shows it.
@@ -130,6 +132,7 @@ impl EventBody {
 
 /// An event as clients are told it: `{"cursor","at","type","data"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// Decimal position in this node's stream of events; later events have greater ones.
     pub cursor: String,

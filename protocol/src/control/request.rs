@@ -6,6 +6,7 @@ use super::*;
 
 /// A request: method and params, in serde's adjacently tagged form of JSON-RPC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "method", content = "params")]
 pub enum Request {
     /// First request of a client.
@@ -80,6 +81,15 @@ pub enum Request {
     /// Follow events on this connection.
     #[serde(rename = "events.subscribe")]
     Subscribe(SubscribeParams),
+    /// Done with the events up to a cursor: for a named consumer.
+    #[serde(rename = "events.ack")]
+    Ack(AckParams),
+    /// Named consumers.
+    #[serde(rename = "events.consumers")]
+    Consumers(NoParams),
+    /// Forget a named consumer.
+    #[serde(rename = "events.forget")]
+    Forget(ForgetParams),
 }
 
 impl Request {
@@ -109,6 +119,9 @@ impl Request {
         "invite.revoke",
         "peer.list",
         "events.subscribe",
+        "events.ack",
+        "events.consumers",
+        "events.forget",
     ];
 }
 
@@ -133,5 +146,6 @@ pub enum Reply {
     OutboxEntry(OutboxEntry),
     Peers(PeersReply),
     Subscribe(SubscribeReply),
+    Consumers(ConsumersReply),
     Done(Done),
 }

@@ -60,9 +60,11 @@ impl Messenger {
             Request::Remove(params) => self.remove_contact(step, &params)?,
             Request::Invites(_) => self.list_invites(step)?.map(Reply::Invites),
             Request::Revoke(params) => self.revoke_invite(step, &params)?,
-            Request::Hello(_) | Request::Stop(_) | Request::Peers(_) | Request::Subscribe(_) => {
-                Err(ErrorName::Internal.into())
-            }
+            Request::Subscribe(params) => self.consumer(step, &params)?.map(Reply::Subscribe),
+            Request::Ack(params) => self.acknowledge(step, &params)?,
+            Request::Consumers(_) => self.consumers(step)?.map(Reply::Consumers),
+            Request::Forget(params) => self.forget_consumer(step, &params)?,
+            Request::Hello(_) | Request::Stop(_) | Request::Peers(_) => Err(ErrorName::Internal.into()),
         };
         self.reply(id, answer);
         Ok(())

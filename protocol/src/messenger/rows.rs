@@ -381,6 +381,21 @@ impl Record for EventRow {
     }
 }
 
+/// A named consumer of events.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ConsumerRow {
+    pub(crate) name: String,
+    /// Everything up to it is acknowledged.
+    pub(crate) cursor: u64,
+}
+
+impl Record for ConsumerRow {
+    const TABLE: Table = Table::Consumers;
+    fn key(&self) -> Vec<u8> {
+        self.name.clone().into_bytes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ pub enum Table {
     ClientIds = 8,
     Events = 10,
     Records = 11,
+    Consumers = 12,
 }
 
 impl Table {
@@ -44,7 +45,8 @@ impl Table {
             | Table::Contacts
             | Table::Sessions
             | Table::Opened
-            | Table::Records => 0,
+            | Table::Records
+            | Table::Consumers => 0,
         };
         key.get(..bytes).unwrap_or_default()
     }

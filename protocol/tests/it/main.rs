@@ -13,6 +13,7 @@ mod canaries;
 mod chaos;
 mod clocks;
 mod collected_days;
+mod consumers;
 mod correspondent;
 mod custody;
 mod delivery;

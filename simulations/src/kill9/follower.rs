@@ -40,7 +40,7 @@ impl<'a> Follower<'a> {
     fn follow(&mut self, client: &mut Client) -> Result<(), Gone> {
         let types = vec![EventKind::MessageReceived, EventKind::MessageState, EventKind::MessageGap];
         let since = Some(self.cursor.to_string());
-        client.write(&Request::Subscribe(SubscribeParams { since, types }))?;
+        client.write(&Request::Subscribe(SubscribeParams { since, types, name: None }))?;
         let began = self.lab.recorder.record(Entry::ReadBegan { at: self.person });
         let asked = client.write(&everything())?;
         while !self.lab.has_ended() {
