@@ -8,11 +8,15 @@
 
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use murmesh_protocol::store::StoreError;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use self::custody::CustodyStore;
 pub use self::private::{PrivateStore, Unlock};
+
+use crate::files::{Files, System};
 
 mod custody;
 mod private;
@@ -69,20 +73,48 @@ impl OpenError {
     }
 }
 
+/// Where databases lie: a directory of a file system.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    files: Arc<dyn Files>,
+    directory: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(files: Arc<dyn Files>, directory: PathBuf) -> Place {
+        Place { files, directory }
+    }
+
+    /// A directory of this system.
+    fn system(directory: &Path) -> Place {
+        Place::new(Arc::new(System), directory.to_owned())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
 /// An open database file.
 #[derive(Debug)]
 struct Database {
     connection: Connection,
+    files: Arc<dyn Files>,
     path: PathBuf,
     /// Something was committed since the log was last truncated.
     dirty: bool,
 }
 
 impl Database {
-    fn open(path: &Path, migrations: &[&str]) -> Result<Database, OpenError> {
-        let fail = |error: rusqlite::Error| OpenError::sqlite(path, &error);
-        let mut connection = Connection::open(path).map_err(fail)?;
-        restrict(path)?;
+    fn open(place: &Place, name: &str, migrations: &[&str]) -> Result<Database, OpenError> {
+        let (files, path) = (place.files.clone(), place.path(name));
+        let fail = |error: rusqlite::Error| OpenError::sqlite(&path, &error);
+        let mut connection = match files.vfs() {
+            None => Connection::open(&path),
+            Some(vfs) => Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), vfs),
+        }
+        .map_err(fail)?;
+        files.restrict(&path).map_err(|error| OpenError::io(&path, error))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Before anything is read: a second process gets an error, and no shared-memory file is made.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(fail)?;
@@ -91,8 +123,8 @@ impl Database {
         connection.pragma_update(None, "secure_delete", "ON").map_err(fail)?;
         connection.pragma_update(None, "trusted_schema", "OFF").map_err(fail)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(fail)?;
-        schema::migrate(&mut connection, path, migrations)?;
-        Ok(Database { connection, path: path.to_owned(), dirty: true })
+        schema::migrate(&mut connection, &path, migrations)?;
+        Ok(Database { connection, files, path, dirty: true })
     }
 
     /// Runs one step and commits it if it succeeds.
@@ -117,7 +149,7 @@ impl Database {
     fn log_bytes(&self) -> u64 {
         let mut name = self.path.as_os_str().to_owned();
         name.push("-wal");
-        std::fs::metadata(Path::new(&name)).map_or(0, |meta| meta.len())
+        self.files.length(Path::new(&name)).unwrap_or(0)
     }
 
     /// Moves what was committed into the database file and empties the log, so that deleted keys do
@@ -132,13 +164,6 @@ impl Database {
             Err(error) => tracing::warn!(%error, "the write-ahead log cannot be truncated"),
         }
     }
-}
-
-/// Only the owner reads a database.
-fn restrict(path: &Path) -> Result<(), OpenError> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .map_err(|error| OpenError::io(path, error))
 }
 
 /// What an error of SQLite means to the core.
