@@ -1,0 +1,3 @@
+//! Virtual time for turns of the loop.
+
+pub(super) mod clock;
