@@ -235,7 +235,12 @@ fn raise_generation(database: &mut Database, place: &Place) -> Result<bool, Open
     // A database that has been opened before and has no file came from somewhere else.
     let behind = in_file.map_or(in_database > 1, |in_file| in_file > in_database);
     let rolled_back = pending || behind;
-    let next = in_database.max(in_file.unwrap_or(0)).saturating_add(1);
+    // While there never was a file the first generation goes on: a start that was cut off before it wrote
+    // one must not look like a database without its file the next time.
+    let next = match in_file {
+        None if in_database <= 1 => 1,
+        in_file => in_database.max(in_file.unwrap_or(0)).saturating_add(1),
+    };
     let written = database.transaction(|tx| {
         set_number(tx, "generation", next)?;
         set_number(tx, "rolled_back", u64::from(rolled_back))
