@@ -123,6 +123,7 @@ impl Database {
         connection.pragma_update(None, "secure_delete", "ON").map_err(fail)?;
         connection.pragma_update(None, "trusted_schema", "OFF").map_err(fail)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(fail)?;
+        start_log(&connection).map_err(fail)?;
         schema::migrate(&mut connection, &path, migrations)?;
         Ok(Database { connection, files, path, dirty: true })
     }
@@ -163,6 +164,16 @@ impl Database {
             Ok(()) => self.dirty = false,
             Err(error) => tracing::warn!(%error, "the write-ahead log cannot be truncated"),
         }
+    }
+}
+
+/// Empties the write-ahead log that was found. After a sync that failed it may hold what can be read and is
+/// not on the disk, now or ever: written behind that, nothing would survive a power cut.
+fn start_log(connection: &Connection) -> rusqlite::Result<()> {
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        // Reading goes on, and nothing is written until there is room.
+        Err(error) if store_error(&error) == StoreError::Full => Ok(()),
+        done => done,
     }
 }
 
