@@ -11,6 +11,7 @@ use self::story::Tally;
 pub(super) mod clock;
 mod ledger;
 mod node;
+mod opening;
 mod story;
 mod sweep;
 mod world;
