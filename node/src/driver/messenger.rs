@@ -289,10 +289,13 @@ impl Engine for MessengerEngine {
         };
         match restored {
             Ok(machine) => {
-                store.acknowledge_rollback()?;
-                self.machine = Some(machine);
-                self.done = done;
-                Ok(())
+                let acknowledged = store.acknowledge_rollback();
+                self.unreadable = acknowledged.err();
+                if acknowledged.is_ok() {
+                    self.machine = Some(machine);
+                    self.done = done;
+                }
+                acknowledged
             }
             Err(RestoreError::NoAccount) => Ok(()),
             Err(RestoreError::Store(error)) => Err(error),

@@ -12,6 +12,7 @@ pub(super) mod clock;
 mod ledger;
 mod node;
 mod opening;
+mod restoring;
 mod story;
 mod sweep;
 mod world;
