@@ -27,8 +27,6 @@ pub(crate) trait Files: Debug + Send + Sync {
     fn sync_parent(&self, path: &Path) -> Result<()>;
     /// Only the owner reads it from now on.
     fn restrict(&self, path: &Path) -> Result<()>;
-    /// How long a file is.
-    fn length(&self, path: &Path) -> Result<u64>;
 }
 
 /// The system's files.
@@ -64,10 +62,6 @@ impl Files for System {
 
     fn restrict(&self, path: &Path) -> Result<()> {
         std::fs::set_permissions(path, Permissions::from_mode(0o600))
-    }
-
-    fn length(&self, path: &Path) -> Result<u64> {
-        std::fs::metadata(path).map(|meta| meta.len())
     }
 }
 

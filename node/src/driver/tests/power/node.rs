@@ -61,10 +61,6 @@ impl Files for OnDisk {
     fn restrict(&self, path: &Path) -> Result<()> {
         self.0.length(path).map(drop)
     }
-
-    fn length(&self, path: &Path) -> Result<u64> {
-        self.0.length(path)
-    }
 }
 
 /// Where the databases of a disk lie.
