@@ -167,7 +167,10 @@ impl FromStr for Ticket {
             let position = from_end.and_then(|index| typed.len().checked_sub(index));
             TicketError::Mistyped { position: position.filter(|p| *p > typed.len() - code.len()) }
         })?;
-        Ticket::from_bytes(&checked.byte_iter().collect::<Vec<u8>>())
+        let ticket = Ticket::from_bytes(&checked.byte_iter().collect::<Vec<u8>>())?;
+        // The bits that fill the last character up are nothing: a ticket has one text.
+        let written = ticket.to_string().to_ascii_lowercase();
+        if written.strip_prefix(SCHEME) == Some(code) { Ok(ticket) } else { Err(TicketError::Malformed) }
     }
 }
 
