@@ -10,10 +10,11 @@ use super::content::{MailboxTold, ManifestMark, Place, Whereabouts};
 use super::store::{From, MessengerStore, Row, Stored, Table};
 use crate::control::{ContactState, Event, MessageState, Path, QueuedReason};
 use crate::id::{AccountId, InviteToken, MessageId, PeerId, SessionId};
-use crate::limits::SESSIONS_PER_PREKEY_MAX;
+use crate::limits::{ADDRESSES_MAX, RECEIVED_RANGES_MAX, RUNS_PER_CONTACT_MAX, SESSIONS_PER_PREKEY_MAX};
 use crate::store::StoreError;
 use crate::time::{Day, Time};
 use crate::wire::codec;
+use crate::wire::ticket::TICKET_HINTS_MAX;
 
 /// A typed row.
 pub(crate) trait Record: Serialize + DeserializeOwned {
@@ -98,6 +99,7 @@ pub(crate) struct PrekeyRow {
     /// Made for an invite, not published in the account's public record.
     pub(crate) invite: bool,
     /// Ephemeral keys of the handshakes that began a session with it: none of them begins another.
+    #[serde(deserialize_with = "codec::at_most::<_, _, SESSIONS_PER_PREKEY_MAX>")]
     pub(crate) begun: Vec<[u8; 32]>,
 }
 
@@ -150,7 +152,7 @@ pub(crate) struct ContactRow {
     pub(crate) mailbox: Option<MailboxTold>,
     pub(crate) whereabouts: Option<Whereabouts>,
     /// What they were last told of our whereabouts, and when.
-    pub(crate) told: Option<(Vec<String>, Time)>,
+    pub(crate) told: Option<Told>,
     /// The session to send on.
     pub(crate) preferred: Option<SessionId>,
     /// The one before it, which the contact may use still: it is told that we have it (SPEC §5.5).
@@ -159,6 +161,7 @@ pub(crate) struct ContactRow {
     /// Number of our last message to them.
     pub(crate) sent: u64,
     /// What has arrived of theirs, by run.
+    #[serde(deserialize_with = "codec::at_most::<_, _, RUNS_PER_CONTACT_MAX>")]
     pub(crate) received: Vec<ReceivedRun>,
     pub(crate) receipt_owed: bool,
     /// Messages of theirs that no `read` has shown.
@@ -171,10 +174,19 @@ impl core::fmt::Debug for ContactRow {
     }
 }
 
+/// What somebody was told of our whereabouts.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Told {
+    #[serde(deserialize_with = "codec::at_most::<_, _, ADDRESSES_MAX>")]
+    pub(crate) addresses: Vec<String>,
+    pub(crate) at: Time,
+}
+
 /// The ticket a contact was added by.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TicketRow {
     pub(crate) token: InviteToken,
+    #[serde(deserialize_with = "codec::at_most::<_, _, TICKET_HINTS_MAX>")]
     pub(crate) hints: Vec<String>,
 }
 
@@ -185,6 +197,7 @@ pub(crate) struct ReceivedRun {
     /// All up to this one.
     pub(crate) up_to: u64,
     /// Ranges beyond it, ascending, not touching.
+    #[serde(deserialize_with = "codec::at_most::<_, _, RECEIVED_RANGES_MAX>")]
     pub(crate) beyond: Vec<(u64, u64)>,
 }
 
