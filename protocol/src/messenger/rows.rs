@@ -420,6 +420,42 @@ impl Record for EventRow {
 mod tests {
     use super::*;
     use crate::id::sha256;
+    use crate::messenger::store::MemoryStore;
+    use crate::wire::bundle::BUNDLE_BYTES;
+
+    fn read_back<R: Record>(row: &R) -> Result<Vec<R>, StoreError> {
+        let mut store = MemoryStore::default();
+        store.transaction(|tx| save(tx, row))?;
+        store.transaction(|tx| scan(tx))
+    }
+
+    /// Story: 128 KiB was the most that a decode took, whoever had written the bytes. Of a prekey with which
+    /// strangers had begun 4,053 sessions (40 hours at the rate they are let in), and of a contact that had left gaps in
+    /// eight runs, rows were written that nobody could read again: the account was damaged for good.
+    #[test]
+    fn rows_are_read_back_at_their_bounds() {
+        let ephemeral = |i: usize| sha256(&[&i.to_le_bytes()]);
+        let prekey = PrekeyRow {
+            hint: [0; 8],
+            bundle_id: [0; 32],
+            bundle: vec![0; BUNDLE_BYTES],
+            pair: vec![0; 97],
+            made_at: Time(0),
+            keep_until: Time(0),
+            invite: false,
+            begun: (0..SESSIONS_PER_PREKEY_MAX).map(ephemeral).collect(),
+        };
+        assert_eq!(read_back(&prekey).map(|rows| rows.len()), Ok(1));
+        let far = |i: usize| u64::MAX - 2 * u64::try_from(i).unwrap();
+        let run = |run: usize| ReceivedRun {
+            run: far(run),
+            up_to: 0,
+            beyond: (0..RECEIVED_RANGES_MAX).rev().map(|i| (far(i), far(i))).collect(),
+        };
+        let mut contact = crate::messenger::decoders::samples::contact();
+        contact.received = (0..RUNS_PER_CONTACT_MAX).map(run).collect();
+        assert_eq!(read_back(&contact).map(|rows| rows.len()), Ok(1));
+    }
 
     #[test]
     fn a_handshake_begins_one_session_and_a_prekey_so_many() {
