@@ -267,6 +267,26 @@ impl Runner {
     }
 }
 
+/// Reads an announcement, for the list of decoders.
+#[cfg(test)]
+pub(crate) fn reads_announcement(bytes: &[u8]) -> bool {
+    codec::decode::<Announcement>(bytes).is_ok()
+}
+
+/// What a custodian says, as others hear it.
+#[cfg(test)]
+pub(crate) fn announcement() -> Vec<u8> {
+    codec::encode(&Announcement {
+        peer: PeerId([4; 32]),
+        role: Role::Full,
+        keeps: true,
+        addresses: vec!["/ip4/127.0.0.1/tcp/4001".to_owned()],
+        up_since: Time(1),
+        time: Time(2_000_000),
+        leaving: false,
+    })
+}
+
 /// The topic of the custodians whose place begins with the first `bits` of `key`.
 fn topic(key: &KadKey, bits: u32) -> String {
     let digits: String = (0..bits.min(64))
