@@ -161,6 +161,21 @@ fn one_value_has_one_text() {
     assert_eq!(signed.parse::<MessageId>(), Err(IdError::Message));
 }
 
+/// Wherever a length may stand, one that claims as many elements as there are bytes, each as small as can be.
+#[test]
+fn much_of_little_stays_little() {
+    const MANY: u16 = 60_000;
+    let claim = [&[251], MANY.to_le_bytes().as_slice(), vec![0; MANY.into()].as_slice()].concat();
+    for name in ["frame", "tombstone", "content", "row"] {
+        let decoder = named(name).unwrap();
+        for sample in samples::of(decoder) {
+            for at in 0..sample.len().min(300) {
+                checked(decoder, &[&sample[..at], &claim, &sample[at + 1..]].concat());
+            }
+        }
+    }
+}
+
 /// What a hostile peer does to a valid value.
 #[derive(Clone, Debug)]
 enum Edit {

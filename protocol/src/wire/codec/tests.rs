@@ -129,3 +129,13 @@ fn lists_below_at_and_above_their_limit() {
         assert!(allocated.bytes_max <= 4 * 24, "{}", allocated.bytes_max);
     }
 }
+
+/// As many elements as bytes are left are claimed, and each would be many times larger in memory.
+#[test]
+fn a_claim_that_could_be_is_not_believed_either() {
+    let bytes = [&[251, 0x60, 0xea], vec![0; 60_000].as_slice()].concat();
+    let allocated = allocation_counter::measure(|| {
+        assert_eq!(decode::<Vec<[u8; 32]>>(&bytes), Err(DecodeError::Malformed));
+    });
+    assert!(allocated.bytes_max <= 4 * 60_000, "{}", allocated.bytes_max);
+}
