@@ -108,7 +108,7 @@ keep() { # FILES
         "$directory/$target" -merge=1 -max_len="$KEPT_BYTES_MAX" "$merged" "$FUZZ/target/corpus/$target" >/dev/null 2>&1
         for file in "$merged"/*; do
             [ -e "$FUZZ/corpus/$target/$(basename "$file")" ] || wc -c "$file"
-        done | sort -n | head -n "$1" | while read -r bytes file; do
+        done | sort -n | sed -n "1,$1p" | while read -r bytes file; do
             [ "$bytes" -gt "$KEPT_BYTES_MAX" ] || cp "$file" "$FUZZ/corpus/$target/"
         done
         echo "$target: $(find "$FUZZ/corpus/$target" -type f | wc -l) files"
