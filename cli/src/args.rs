@@ -221,7 +221,11 @@ pub(crate) struct Paint {
 
 /// `invite`.
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Invite {
+    /// What to do instead of making one.
+    #[command(subcommand)]
+    pub(crate) action: Option<InviteAction>,
     /// How many people may use it.
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) uses: Option<u32>,
@@ -234,6 +238,18 @@ pub(crate) struct Invite {
     /// Show it as a QR code too.
     #[arg(long)]
     pub(crate) qr: bool,
+}
+
+/// `invite` on invites that were made.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InviteAction {
+    /// Invites that still let somebody in.
+    List,
+    /// End an invite: its ticket is worth nothing from then on. Who has used it stays a contact.
+    Revoke {
+        /// The id that `murmesh invite list` shows.
+        id: String,
+    },
 }
 
 /// `add`.
@@ -278,6 +294,32 @@ pub(crate) enum Contact {
         who: String,
         /// The new name.
         name: String,
+    },
+    /// Remove a contact and everything that was said with it, on this machine.
+    #[command(
+        after_help = "The contact is not told. To meet again one of you makes a new ticket, and if the other still has the \
+                      contact, it removes it too.\n\nExample:\n  murmesh contact remove bob --yes"
+    )]
+    Remove {
+        /// Name, account address, or a unique beginning of either.
+        who: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Hear no more of a contact and send it nothing; what was said stays.
+    #[command(
+        after_help = "The contact is not told: its messages wait as if you were offline. What waits for it here ends as \
+                      `failed`.\n\nExample:\n  murmesh contact block bob"
+    )]
+    Block {
+        /// Name, account address, or a unique beginning of either.
+        who: String,
+    },
+    /// Hear a blocked contact again.
+    Unblock {
+        /// Name, account address, or a unique beginning of either.
+        who: String,
     },
 }
 
@@ -350,6 +392,17 @@ pub(crate) enum Outbox {
     List,
     /// One of them.
     Show(Message),
+    /// Try now what waits for its next attempt.
+    Retry {
+        /// The message's id, or a unique beginning of at least six digits; all of them unless given.
+        #[arg(value_name = "MESSAGE", value_parser = parse_id)]
+        id: Option<String>,
+    },
+    /// Take a message back that has not left this machine.
+    #[command(
+        after_help = "What a custodian or the recipient has cannot be taken back.\n\nExample:\n  murmesh outbox cancel 3f9a27"
+    )]
+    Cancel(Message),
 }
 
 /// A message.

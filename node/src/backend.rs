@@ -126,7 +126,14 @@ impl Backend for NodeBackend {
             | Request::Read(_)
             | Request::Why(_)
             | Request::Outbox(_)
-            | Request::OutboxShow(_) => self.ask_messenger(request).await,
+            | Request::OutboxShow(_)
+            | Request::Retry(_)
+            | Request::Cancel(_)
+            | Request::Block(_)
+            | Request::Unblock(_)
+            | Request::Remove(_)
+            | Request::Invites(_)
+            | Request::Revoke(_) => self.ask_messenger(request).await,
         }
     }
 

@@ -19,8 +19,11 @@ mod private;
 mod schema;
 mod seal;
 
-/// Size at which a write-ahead log is truncated; also after a second of idleness and at the end.
-const WAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Pages in a write-ahead log after which what it holds goes into the database file and it begins anew. It is
+/// truncated after a second of idleness and at the end.
+const LOG_PAGES_MAX: u32 = 4_096;
+/// Memory for pages of a database, as far as it is used.
+const CACHE_KIB: i32 = 16 * 1024;
 /// Statements kept prepared.
 const STATEMENTS: usize = 64;
 
@@ -90,7 +93,8 @@ impl Database {
         connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
         connection.pragma_update(None, "secure_delete", "ON").map_err(fail)?;
         connection.pragma_update(None, "trusted_schema", "OFF").map_err(fail)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(fail)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX).map_err(fail)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(fail)?;
         schema::migrate(&mut connection, path, migrations)?;
         Ok(Database { connection, path: path.to_owned(), dirty: true })
     }
@@ -108,16 +112,7 @@ impl Database {
         // Dropped on an error, which rolls back.
         let value = step(&transaction)?;
         transaction.commit().map_err(|error| E::from(logged(&error)))?;
-        if self.log_bytes() >= WAL_BYTES_MAX {
-            self.truncate_log();
-        }
         Ok(value)
-    }
-
-    fn log_bytes(&self) -> u64 {
-        let mut name = self.path.as_os_str().to_owned();
-        name.push("-wal");
-        std::fs::metadata(Path::new(&name)).map_or(0, |meta| meta.len())
     }
 
     /// Moves what was committed into the database file and empties the log, so that deleted keys do

@@ -7,9 +7,19 @@
 
 use serde::{Deserialize, Serialize};
 
+macro_rules! shapes {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {$(
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        $(#[$doc])*
+        pub struct $name { $($(#[$field_doc])* pub $field: $ty),* }
+    )*};
+}
+
 pub use self::error::{ControlError, ErrorName};
 pub use self::escape::without_escapes;
 pub use self::event::{Event, EventBody, EventKind};
+pub use self::invite::{InviteEntry, InviteParams, InviteReply, InvitesReply, RevokeParams};
+pub use self::outbox::{OutboxEntry, OutboxReply, RetryParams};
 pub use self::request::{Reply, Request};
 pub use self::timestamp::Timestamp;
 
@@ -17,6 +27,8 @@ pub mod error;
 mod escape;
 pub mod event;
 pub mod files;
+mod invite;
+mod outbox;
 mod request;
 mod timestamp;
 
@@ -105,14 +117,6 @@ pub enum Reach {
     Outside,
     /// Nobody from outside did: perhaps it can be reached in its own network only.
     Unproven,
-}
-
-macro_rules! shapes {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {$(
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        $(#[$doc])*
-        pub struct $name { $($(#[$field_doc])* pub $field: $ty),* }
-    )*};
 }
 
 shapes! {
@@ -226,28 +230,6 @@ shapes! {
         #[serde(skip_serializing_if = "Option::is_none", default)] collected_at: Option<Timestamp>,
         /// How it can be reached.
         #[serde(skip_serializing_if = "Option::is_none", default)] reach: Option<Reach>,
-    }
-
-    /// `invite.create`.
-    #[serde(deny_unknown_fields)]
-    InviteParams {
-        /// How many people may use it.
-        #[serde(default)] uses: Option<u32>,
-        /// Life in milliseconds; default 24 h, at most 30 d.
-        #[serde(default)] expires_ms: Option<u64>,
-        /// Name no address in the ticket.
-        #[serde(default)] no_address: bool,
-    }
-    /// Answer to `invite.create`.
-    InviteReply {
-        /// Id of the invite, for `invite revoke`.
-        id: String,
-        /// The ticket: a secret, whoever holds it becomes a contact.
-        ticket: String,
-        /// When it ends.
-        expires: Timestamp,
-        /// Uses left.
-        uses: u32,
     }
 
     /// `contact.add`.
@@ -385,28 +367,6 @@ shapes! {
         next: Option<String>,
     }
 
-    /// One message not yet delivered.
-    OutboxEntry {
-        /// Message id.
-        id: String,
-        /// Name of the contact.
-        to: String,
-        /// State.
-        state: MessageState,
-        /// Copies.
-        custodians: Custodians,
-        /// Attempts so far.
-        attempts: u32,
-        /// When it is tried again.
-        next_try: Option<Timestamp>,
-        /// Why it is queued.
-        reason: Option<QueuedReason>,
-    }
-    /// Answer to `outbox.list`.
-    OutboxReply {
-        /// Messages not yet delivered, oldest first.
-        messages: Vec<OutboxEntry>,
-    }
     /// A parameter that names a message: its id or a unique prefix of at least 6 digits.
     #[serde(deny_unknown_fields)]
     MessageParams {

@@ -59,7 +59,8 @@ bytes_id!(
     /// SHA-256 of a whole envelope (SPEC §4.1).
     EnvelopeId, 32);
 bytes_id!(
-    /// A message: 16 random bytes chosen by its sender; the same through re-seals (SPEC §5.6).
+    /// A message: 11 random bytes chosen by its sender and when it was made, in 5; the same through re-seals
+    /// (SPEC §5.6).
     MessageId, 16);
 bytes_id!(
     /// A session: the Noise handshake hash of its first message (SPEC §5.3).
@@ -196,6 +197,26 @@ impl fmt::Display for MessageId {
     }
 }
 
+impl MessageId {
+    /// Random bytes and a time, in units of 128 ms: so that a store can lay messages of the same time side by
+    /// side. Nobody takes it for the truth.
+    #[must_use]
+    pub fn new(random: [u8; 11], now: Time) -> MessageId {
+        let [_, _, _, time @ ..] = (now.0 >> 7).to_be_bytes();
+        let mut id = [0; 16];
+        let bytes = random.into_iter().chain(time);
+        id.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        MessageId(id)
+    }
+
+    /// The time in it.
+    #[must_use]
+    pub fn time_bytes(&self) -> [u8; 5] {
+        let [.., a, b, c, d, e] = self.0;
+        [a, b, c, d, e]
+    }
+}
+
 impl FromStr for MessageId {
     type Err = IdError;
 
@@ -244,7 +265,8 @@ mod tests {
         let peer = PeerId([9; 32]);
         assert!(peer.to_string().starts_with("12D3KooW"));
         assert_eq!(peer.to_string().parse(), Ok(peer));
-        let message = MessageId([0xab; 16]);
+        let message = MessageId::new([0xab; 11], Time(0x0102_0304_0506 << 7));
+        assert_eq!(message.time_bytes(), [2, 3, 4, 5, 6]);
         assert_eq!(message.to_string().parse(), Ok(message));
         assert_eq!("zz".parse::<MessageId>(), Err(IdError::Message));
     }

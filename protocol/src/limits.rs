@@ -92,7 +92,7 @@ pub const DIRECT_AGAIN_MS_MAX: u64 = 10 * MINUTE_MS;
 /// A failed dial of a contact is not repeated for this long, unless something changed.
 pub const DIAL_PAUSE_MS: u64 = 30 * SECOND_MS;
 /// Messages on their way over one direct stream; the others wait.
-pub const DIRECT_WINDOW: usize = 64;
+pub const DIRECT_WINDOW: usize = 128;
 /// First retry of a message that is not `held`; doubled, with full jitter, up to `RETRY_MS_MAX`.
 pub const RETRY_MS_MIN: u64 = 2 * SECOND_MS;
 /// Longest pause between retries.
@@ -162,9 +162,11 @@ pub const TEXT_BYTES_MAX: usize = 60_000;
 /// Bytes of a `client_id`.
 pub const CLIENT_ID_BYTES_MAX: usize = 128;
 /// Steps kept of one message's story; the middle ones are dropped first.
-pub const STEPS_MAX: u64 = 200;
+pub const STEPS_MAX: usize = 200;
 /// Events kept for `listen --since`; the oldest go first.
 pub const EVENTS_MAX: u64 = 10_000;
+/// So many of them go at a time.
+pub const EVENTS_PRUNED: u64 = 64;
 /// Messages a `read` may ask for.
 pub const READ_LIMIT_DEFAULT: u32 = 50;
 /// Archived sessions of a contact; the oldest go first.
@@ -231,7 +233,9 @@ pub const RUNS_PER_CONTACT_MAX: usize = 8;
 pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;
 /// How long a message that no session knows waits for what comes before it, until it is looked for far
 /// ahead in the sessions.
-pub const FAR_AHEAD_MS: u64 = 30 * SECOND_MS;
+pub const FAR_AHEAD_MS: u64 = 2 * SECOND_MS;
+/// How often it is looked for: thousands of hashes for each contact. One too often waits.
+pub const FAR_AHEAD_RATE: Rate = Rate { burst: 2, refill_ms: 30 * SECOND_MS };
 /// Ranges remembered of one run beyond its contiguous part; the newest is forgotten, and acknowledged when
 /// it comes again.
 pub const RECEIVED_RANGES_MAX: usize = 1_024;

@@ -32,6 +32,7 @@ use self::store::{From, MessengerStore};
 use self::timers::{Timer, Timers};
 use crate::control::{ControlError, Event, EventBody, InitReply};
 use crate::id::{AccountId, Address, MessageId, PeerId};
+use crate::limits::{EVENTS_MAX, EVENTS_PRUNED};
 use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::Time;
@@ -63,6 +64,7 @@ mod quota;
 mod reading;
 mod receipts;
 mod receiving;
+mod removing;
 mod rounds;
 mod rows;
 mod sealing;
@@ -72,6 +74,7 @@ pub mod store;
 mod story;
 mod timers;
 mod unopened;
+mod withdrawing;
 
 /// What a Messenger is told once.
 #[derive(Clone, Copy, Debug)]
@@ -482,8 +485,10 @@ impl Messenger {
         let event = Event { cursor: cursor.to_string(), at: step.now.into(), body };
         let json = serde_json::to_string(&event).map_err(|_| StoreError::Corrupt)?;
         rows::save(step.store, &rows::EventRow { cursor, json })?;
-        let kept_from = (cursor + 1).saturating_sub(crate::limits::EVENTS_MAX);
-        step.store.prune(store::Table::Events, &[], kept_from)?;
+        if cursor.is_multiple_of(EVENTS_PRUNED) {
+            let kept_from = (cursor + 1).saturating_sub(EVENTS_MAX - EVENTS_PRUNED);
+            step.store.prune(store::Table::Events, &[], kept_from)?;
+        }
         self.me.save(step.store)?;
         self.outputs.push_back(Output::Event(event));
         Ok(())

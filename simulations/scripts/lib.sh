@@ -10,10 +10,10 @@ STARTED=()
 
 say() { printf '%s\n' "$*"; }
 
-# Builds what is needed, in the profile that the tests use too.
+# build [ARGS...]: builds what is needed, in the profile that the tests use too; ARGS name more packages.
 build() {
     say "building (a fresh clone takes some minutes, once)"
-    (cd "$ROOT" && cargo build -p murmesh-node -p murmesh-cli) || {
+    (cd "$ROOT" && cargo build -p murmesh-node -p murmesh-cli "$@") || {
         say "the build failed" >&2
         exit 1
     }

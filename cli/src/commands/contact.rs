@@ -1,12 +1,13 @@
-//! `contact list`, `contact show`, `contact rename`.
+//! `contact list`, `show`, `rename`, `remove`, `block`, `unblock`.
 
 use murmesh_protocol::control::{
-    ContactReply, ContactState, ContactsReply, NoParams, RenameParams, Request, WhoParams,
+    ContactReply, ContactState, ContactsReply, Done, NoParams, RenameParams, Request, WhoParams,
 };
 
 use super::Outcome;
+use crate::ask;
 use crate::context::Context;
-use crate::error::exit;
+use crate::error::{Failure, Problem, exit};
 use crate::text::one_line;
 use crate::words::moment;
 
@@ -40,6 +41,40 @@ pub(super) fn show(context: &Context<'_>, who: String) -> Outcome {
 
 pub(super) fn rename(context: &Context<'_>, who: String, name: String) -> Outcome {
     let reply: ContactReply = context.node()?.call(&Request::Rename(RenameParams { who, name }))?;
+    context.output.answer(&reply, || screen(&reply))?;
+    Ok(exit::DONE)
+}
+
+/// What was said cannot be had again: it is asked for, or said with `--yes`.
+pub(super) fn remove(context: &Context<'_>, who: String, yes: bool) -> Outcome {
+    let mut client = context.node()?;
+    let contact: ContactReply = client.call(&Request::Contact(WhoParams { who }))?;
+    let name = one_line(&contact.name);
+    if !yes {
+        if !ask::can_ask(context.no_input) {
+            let why = format!("nothing was removed: {name} and what was said with {name} go only with --yes");
+            return Err(Failure::with(Problem::Usage, why));
+        }
+        let question = format!("remove {name} and everything that was said with {name}? [y/N] ");
+        let answer = ask::line(context.output, &question)?;
+        if !answer.is_some_and(|answer| matches!(answer.as_str(), "y" | "Y" | "yes")) {
+            context.output.talk("nothing was removed");
+            return Ok(exit::OTHER);
+        }
+    }
+    let done: Done = client.call(&Request::Remove(WhoParams { who: contact.account }))?;
+    context.output.answer(&done, || format!("{name} is removed, with everything that was said"))?;
+    Ok(exit::DONE)
+}
+
+pub(super) fn block(context: &Context<'_>, who: String) -> Outcome {
+    let reply: ContactReply = context.node()?.call(&Request::Block(WhoParams { who }))?;
+    context.output.answer(&reply, || screen(&reply))?;
+    Ok(exit::DONE)
+}
+
+pub(super) fn unblock(context: &Context<'_>, who: String) -> Outcome {
+    let reply: ContactReply = context.node()?.call(&Request::Unblock(WhoParams { who }))?;
     context.output.answer(&reply, || screen(&reply))?;
     Ok(exit::DONE)
 }

@@ -1,6 +1,8 @@
-//! `outbox list`, `outbox show`.
+//! `outbox list`, `show`, `retry`, `cancel`.
 
-use murmesh_protocol::control::{MessageParams, NoParams, OutboxEntry, OutboxReply, Request};
+use murmesh_protocol::control::{
+    MessageParams, NoParams, OutboxEntry, OutboxReply, Request, RetryParams, SendReply,
+};
 
 use super::Outcome;
 use crate::context::Context;
@@ -24,6 +26,23 @@ pub(super) fn show(context: &Context<'_>, id: String) -> Outcome {
     let entry: OutboxEntry = context.node()?.call(&Request::OutboxShow(MessageParams { id }))?;
     context.output.answer(&entry, || line(&entry))?;
     context.output.talk(&format!("its story: murmesh why {}{}", entry.id, context.same_directory()));
+    Ok(exit::DONE)
+}
+
+pub(super) fn retry(context: &Context<'_>, id: Option<String>) -> Outcome {
+    let reply: OutboxReply = context.node()?.call(&Request::Retry(RetryParams { id }))?;
+    context.output.answer(&reply, || reply.messages.iter().map(|entry| line(entry) + "\n").collect())?;
+    context.output.talk(&match reply.messages.len() {
+        0 => "nothing waits for its next attempt".to_owned(),
+        some => format!("{} tried now", count(u64::try_from(some).unwrap_or(u64::MAX), "message")),
+    });
+    Ok(exit::DONE)
+}
+
+pub(super) fn cancel(context: &Context<'_>, id: String) -> Outcome {
+    let reply: SendReply = context.node()?.call(&Request::Cancel(MessageParams { id }))?;
+    let to = one_line(&reply.to);
+    context.output.answer(&reply, || format!("taken back: it had not left, {to} will not see it"))?;
     Ok(exit::DONE)
 }
 

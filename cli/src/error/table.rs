@@ -173,6 +173,10 @@ table! {
         "this ticket has expired or is used up; nothing was done", "murmesh help invite",
         "A ticket serves a number of people for a time. Ask for a new one.";
 
+    "E0215" "no-such-invite" Node(N::NoSuchInvite), NOT_FOUND, false,
+        "no open invite has the id[ \"{}\"]", "murmesh invite list",
+        "An invite that was used up, has expired or was revoked lets nobody in and is not listed.";
+
     "E0301" "no-such-message" Node(N::NoSuchMessage), NOT_FOUND, false,
         "no message matches[ \"{}\"]", "murmesh outbox list",
         "A message is named by its id or a unique beginning of at least six digits. Delivered messages are not in the \
@@ -199,6 +203,13 @@ table! {
     "E0308" "failed" Problem::Failed, ENDED, false,
         "the message cannot be sent", "murmesh outbox list",
         "`murmesh why ID` shows the attempts and what came of them.";
+
+    "E0309" "not-waiting" Node(N::NotWaiting), REFUSED, false,
+        "the message is not waiting: it was delivered, or has ended", "murmesh outbox list",
+        "Only a message in the outbox can be tried again or taken back.";
+    "E0310" "already-sent" Node(N::AlreadySent), REFUSED, false,
+        "the message has left this machine and cannot be taken back", "murmesh outbox list",
+        "Custodians or the recipient have it. What others have nobody can take away; the message goes its way.";
 
     "E0401" "disk" Node(N::Disk), REFUSED, true,
         "the disk is full or failing[: {}]; nothing was accepted", "murmesh status",

@@ -7,15 +7,18 @@
 use std::path::{Path, PathBuf};
 
 use murmesh_protocol::control::files::PRIVATE_DATABASE as DATABASE;
-use murmesh_protocol::messenger::store::{From, MessengerStore, Row, Stored, Table};
+use murmesh_protocol::messenger::store::MessengerStore;
 use murmesh_protocol::store::StoreError;
 use rand::rngs::ChaCha20Rng;
-use rusqlite::{Connection, OptionalExtension, Params, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use zeroize::Zeroizing;
 
+use self::transaction::Transaction;
 use super::seal::{self, Kdf, Keys, Secret};
 use super::{Database, OpenError, logged, schema, signed, unsigned};
 use crate::{entropy, files};
+
+mod transaction;
 
 const KEY_FILE: &str = "private.key";
 const GENERATION_FILE: &str = "private.generation";
@@ -87,12 +90,17 @@ impl PrivateStore {
     ///
     /// # Errors
     /// What the step answers, or what the disk does.
-    pub fn transaction<T, E: std::convert::From<StoreError>>(
+    pub fn transaction<T, E: From<StoreError>>(
         &mut self,
         step: impl FnOnce(&mut dyn MessengerStore) -> Result<T, E>,
     ) -> Result<T, E> {
         let (keys, rng) = (&self.keys, &mut self.rng);
-        self.database.transaction(|connection| step(&mut Transaction { connection, keys, rng }))
+        self.database.transaction(|connection| {
+            let mut transaction = Transaction::new(connection, keys, rng);
+            let value = step(&mut transaction)?;
+            transaction.write_all()?;
+            Ok(value)
+        })
     }
 
     /// Empties the write-ahead log: after a second of idleness, and at the end.
@@ -262,112 +270,4 @@ fn set(connection: &Connection, name: &str, value: &dyn ToSql) -> Result<(), Sto
 
 fn set_number(connection: &Connection, name: &str, value: u64) -> Result<(), StoreError> {
     set(connection, name, &signed(value))
-}
-
-/// An open transaction.
-struct Transaction<'a> {
-    connection: &'a Connection,
-    keys: &'a Keys,
-    rng: &'a mut ChaCha20Rng,
-}
-
-/// What a sealed value is bound to: moved to another row it does not open.
-fn place(table: u8, key: &[u8], group: &[u8], position: i64) -> Vec<u8> {
-    [&[table], key, group, &position.to_be_bytes()].concat()
-}
-
-type Sealed = (Vec<u8>, Vec<u8>, i64, Vec<u8>);
-
-impl Transaction<'_> {
-    fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
-        let run = || self.connection.prepare_cached(sql)?.execute(params);
-        run().map_err(|error| logged(&error))
-    }
-
-    /// Rows of `SELECT key, collection, position, sealed …`.
-    fn query(&self, sql: &str, params: impl Params) -> Result<Vec<Sealed>, StoreError> {
-        let run = || {
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let rows = statement
-                .query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-            rows.collect::<rusqlite::Result<Vec<Sealed>>>()
-        };
-        run().map_err(|error| logged(&error))
-    }
-
-    fn open(&self, table: Table, (key, group, position, sealed): Sealed) -> Result<Stored, StoreError> {
-        let place = place(table as u8, &key, &group, position);
-        let value = self.keys.open(&place, &sealed).map_err(|_| StoreError::Corrupt)?;
-        Ok(Stored { position: unsigned(position), value })
-    }
-
-    fn open_all(&self, table: Table, rows: Vec<Sealed>) -> Result<Vec<Stored>, StoreError> {
-        rows.into_iter().map(|row| self.open(table, row)).collect()
-    }
-}
-
-impl MessengerStore for Transaction<'_> {
-    fn put(&mut self, row: Row<'_>) -> Result<(), StoreError> {
-        let number = row.table as u8;
-        let (key, group) = (self.keys.key(number, row.key), self.keys.group(number, row.group));
-        let position = signed(row.position);
-        let place = place(number, &key, &group, position);
-        let sealed = self.keys.seal(&place, row.value, self.rng).map_err(|_| StoreError::Corrupt)?;
-        let sql = "INSERT INTO rows (number, key, collection, position, sealed) VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT (number, key) DO UPDATE SET
-                   collection = excluded.collection, position = excluded.position, sealed = excluded.sealed";
-        self.execute(sql, params![number, key, group, position, sealed]).map(|_| ())
-    }
-
-    fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<Stored>, StoreError> {
-        let key = self.keys.key(table as u8, key);
-        let sql = "SELECT key, collection, position, sealed FROM rows WHERE number = ?1 AND key = ?2";
-        let row = self.query(sql, params![table as u8, key])?.pop();
-        row.map(|row| self.open(table, row)).transpose()
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
-        let key = self.keys.key(table as u8, key);
-        let sql = "DELETE FROM rows WHERE number = ?1 AND key = ?2";
-        self.execute(sql, params![table as u8, key]).map(|rows| rows > 0)
-    }
-
-    fn list(
-        &mut self,
-        table: Table,
-        group: &[u8],
-        from: From,
-        limit: u32,
-    ) -> Result<Vec<Stored>, StoreError> {
-        let group = self.keys.group(table as u8, group);
-        let ascending = "SELECT key, collection, position, sealed FROM rows
-             WHERE number = ?1 AND collection = ?2 AND position > ?3 ORDER BY position, id LIMIT ?4";
-        let descending = "SELECT key, collection, position, sealed FROM rows
-             WHERE number = ?1 AND collection = ?2 AND position > ?3 ORDER BY position DESC, id DESC LIMIT ?4";
-        let rows = match from {
-            From::After(position) => {
-                self.query(ascending, params![table as u8, group, signed(position), limit])?
-            }
-            From::Start => self.query(ascending, params![table as u8, group, -1, limit])?,
-            From::End => {
-                let mut rows = self.query(descending, params![table as u8, group, -1, limit])?;
-                rows.reverse();
-                rows
-            }
-        };
-        self.open_all(table, rows)
-    }
-
-    fn scan(&mut self, table: Table) -> Result<Vec<Stored>, StoreError> {
-        let sql =
-            "SELECT key, collection, position, sealed FROM rows WHERE number = ?1 ORDER BY position, id";
-        let rows = self.query(sql, params![table as u8])?;
-        self.open_all(table, rows)
-    }
-
-    fn prune(&mut self, table: Table, group: &[u8], position: u64) -> Result<(), StoreError> {
-        let group = self.keys.group(table as u8, group);
-        let sql = "DELETE FROM rows WHERE number = ?1 AND collection = ?2 AND position < ?3";
-        self.execute(sql, params![table as u8, group, signed(position)]).map(|_| ())
-    }
 }

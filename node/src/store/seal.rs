@@ -94,18 +94,33 @@ pub(super) fn open(key: &Secret, context: &[u8], sealed: &[u8]) -> Result<Vec<u8
 pub(super) struct Keys {
     values: Secret,
     keys: Secret,
+    places: Secret,
     groups: Secret,
 }
 
 impl Keys {
     pub(super) fn of(data_key: &Secret) -> Keys {
         let subkey = |label: &[u8]| Secret(mac(data_key, &[b"murmesh/1 private ", label]));
-        Keys { values: subkey(b"values"), keys: subkey(b"keys"), groups: subkey(b"groups") }
+        Keys {
+            values: subkey(b"values"),
+            keys: subkey(b"keys"),
+            places: subkey(b"places"),
+            groups: subkey(b"groups"),
+        }
     }
 
-    /// What a row is found by instead of its key.
-    pub(super) fn key(&self, table: u8, key: &[u8]) -> [u8; 16] {
-        first_half(mac(&self.keys, &[&[table], key]))
+    /// What a row is found by instead of its key. Rows whose keys have `near` in common lie side by side, in a
+    /// place that says nothing about it.
+    pub(super) fn key(&self, table: u8, near: &[u8], key: &[u8]) -> [u8; 16] {
+        let own = first_half(mac(&self.keys, &[&[table], key]));
+        if near.is_empty() {
+            return own;
+        }
+        let [a, b, c, d, ..] = mac(&self.places, &[&[table], near]);
+        let [_, _, _, _, rest @ ..] = own;
+        let mut found_by = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        found_by.iter_mut().skip(4).zip(rest).for_each(|(to, from)| *to = from);
+        found_by
     }
 
     /// What its group is found by.

@@ -44,6 +44,12 @@ names! {
     NoSuchMessage,
     /// Several messages match.
     AmbiguousMessage,
+    /// No invite of this id is open. `detail` is what was asked for.
+    NoSuchInvite,
+    /// The message is not waiting: it was delivered, or has ended. `detail` is its id.
+    NotWaiting,
+    /// The message has left this node: it cannot be taken back. `detail` is its id.
+    AlreadySent,
     /// Another contact has this name.
     NameTaken,
     /// A name is empty, too long or `me`. `detail` is the limit in bytes.

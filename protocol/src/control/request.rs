@@ -53,6 +53,27 @@ pub enum Request {
     /// One message not yet delivered.
     #[serde(rename = "outbox.show")]
     OutboxShow(MessageParams),
+    /// Try waiting messages now.
+    #[serde(rename = "outbox.retry")]
+    Retry(RetryParams),
+    /// Take a message back that has not left this node.
+    #[serde(rename = "outbox.cancel")]
+    Cancel(MessageParams),
+    /// Hear no more of a contact, and send it nothing.
+    #[serde(rename = "contact.block")]
+    Block(WhoParams),
+    /// Hear a blocked contact again.
+    #[serde(rename = "contact.unblock")]
+    Unblock(WhoParams),
+    /// Remove a contact and its conversation.
+    #[serde(rename = "contact.remove")]
+    Remove(WhoParams),
+    /// Invites that are open.
+    #[serde(rename = "invite.list")]
+    Invites(NoParams),
+    /// End an invite.
+    #[serde(rename = "invite.revoke")]
+    Revoke(RevokeParams),
     /// Known peers.
     #[serde(rename = "peer.list")]
     Peers(NoParams),
@@ -79,6 +100,13 @@ impl Request {
         "message.why",
         "outbox.list",
         "outbox.show",
+        "outbox.retry",
+        "outbox.cancel",
+        "contact.block",
+        "contact.unblock",
+        "contact.remove",
+        "invite.list",
+        "invite.revoke",
         "peer.list",
         "events.subscribe",
     ];
@@ -94,6 +122,7 @@ pub enum Reply {
     Id(IdReply),
     Status(Box<StatusReply>),
     Invite(InviteReply),
+    Invites(InvitesReply),
     Add(AddReply),
     Contacts(ContactsReply),
     Contact(Box<ContactReply>),

@@ -5,14 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use super::commands::forget_client_ids;
 use super::invites::{InviteContent, hint_address};
 use super::io::{Output, PeerFault, RequestId};
 use super::rows::TicketRow;
 use super::sending::backoff;
-use super::store::Table;
 use super::timers::Timer;
-use super::{Messenger, Query, Step, names, rows};
+use super::{Messenger, Query, Step, names};
 use crate::blind::invite_address;
 use crate::control::{AddParams, AddReply, ContactState, ControlError, ErrorName, Reply};
 use crate::id::{AccountId, Address, InviteToken, PeerId};
@@ -230,10 +228,7 @@ impl Messenger {
         for id in self.outbox.of(account) {
             self.end(step, id, crate::control::MessageState::Failed, None)?;
         }
-        step.store.prune(Table::Messages, &account.0, u64::MAX)?;
-        forget_client_ids(step, account)?;
-        self.contacts.remove(account);
-        rows::remove::<super::ContactRow>(step.store, &account.0)?;
+        self.forget_contact(step, account)?;
         if let Some((request, _)) = adding.client {
             self.reply(request, Err(ErrorName::TicketEnded.into()));
         }

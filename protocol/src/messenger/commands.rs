@@ -3,12 +3,13 @@
 use super::io::{Output, RequestId};
 use super::outbox::custodians;
 use super::rows::{self, ClientIdRow, Kind, MessageRow, Record};
+use super::story::Story;
 use super::{Messenger, Step, names, reading};
 use crate::control::{
     ContactsReply, ControlError, CustodyStatus, ErrorName, Health, IdReply, MessageState, OutboxReply,
     OutboxStatus, PeerCounts, RenameParams, Reply, Request, SendParams, SendReply, StatusReply,
 };
-use crate::id::{AccountId, sha256};
+use crate::id::{AccountId, MessageId, sha256};
 use crate::limits::{CLIENT_ID_BYTES_MAX, LIFE_MS, LIFE_MS_MAX, OUTBOX_MAX, TEXT_BYTES_MAX};
 use crate::messenger::content::Place;
 use crate::store::StoreError;
@@ -22,7 +23,7 @@ pub(crate) fn disk(error: StoreError) -> ControlError {
     }
 }
 
-type Answer<T> = Result<Result<T, ControlError>, StoreError>;
+pub(crate) type Answer<T> = Result<Result<T, ControlError>, StoreError>;
 
 impl Messenger {
     pub(crate) fn reply(&mut self, request: RequestId, result: Result<Reply, ControlError>) {
@@ -52,6 +53,13 @@ impl Messenger {
             Request::Why(params) => self.why(step, &params.id)?.map(Reply::Why),
             Request::Outbox(_) => Ok(Reply::Outbox(self.outbox_reply())),
             Request::OutboxShow(params) => self.outbox_show(step, &params.id)?,
+            Request::Retry(params) => self.retry(step, &params)?.map(Reply::Outbox),
+            Request::Cancel(params) => self.cancel(step, &params)?.map(Reply::Send),
+            Request::Block(params) => self.block(step, &params)?,
+            Request::Unblock(params) => self.unblock(step, &params)?,
+            Request::Remove(params) => self.remove_contact(step, &params)?,
+            Request::Invites(_) => self.list_invites(step)?.map(Reply::Invites),
+            Request::Revoke(params) => self.revoke_invite(step, &params)?,
             Request::Hello(_) | Request::Stop(_) | Request::Peers(_) | Request::Subscribe(_) => {
                 Err(ErrorName::Internal.into())
             }
@@ -134,7 +142,7 @@ impl Messenger {
             if used.contact != account || used.text != hash {
                 return Ok(Err(ErrorName::ClientIdReused.into()));
             }
-            return self.sent_before(step, &used);
+            return self.message_reply(step, &used.contact, &used.id);
         }
         if self.outbox.entries.len() >= OUTBOX_MAX {
             return Ok(Err(ControlError::with(ErrorName::TooMany, format!("outbox: {OUTBOX_MAX}"))));
@@ -164,6 +172,7 @@ impl Messenger {
             path: None,
             kept_by: None,
             unread: false,
+            story: Story::default(),
         };
         rows::save(step.store, &message)?;
         if let Some(client_id) = params.client_id.clone() {
@@ -192,8 +201,14 @@ impl Messenger {
         Ok(contact.account)
     }
 
-    fn sent_before(&mut self, step: &mut Step<'_>, used: &ClientIdRow) -> Answer<SendReply> {
-        let key = rows::message_key(&used.contact, true, &used.id);
+    /// How a message of ours stands.
+    pub(crate) fn message_reply(
+        &mut self,
+        step: &mut Step<'_>,
+        to: &AccountId,
+        id: &MessageId,
+    ) -> Answer<SendReply> {
+        let key = rows::message_key(to, true, id);
         match rows::load::<MessageRow>(step.store, &key)? {
             Some(message) => Ok(Ok(self.send_reply(&message))),
             None => Err(StoreError::Corrupt),
@@ -202,7 +217,7 @@ impl Messenger {
 
     fn send_reply(&self, message: &MessageRow) -> SendReply {
         let name = self.contacts.get(&message.contact).map(|contact| contact.name.clone());
-        let entry = self.outbox.entries.get(&message.id);
+        let entry = self.outbox.entries.get(&message.id).filter(|entry| entry.is_text());
         SendReply {
             id: message.id.to_string(),
             to: name.unwrap_or_else(|| message.contact.to_string()),
@@ -217,11 +232,12 @@ impl Messenger {
         let mut entries: Vec<_> =
             self.outbox.entries.values().filter(|e| e.is_text() && open(e.row.state)).collect();
         entries.sort_by_key(|entry| (entry.row.created, entry.row.id));
-        let name = |entry: &&super::Entry| {
-            let contact = self.contacts.get(&entry.row.to);
-            entry.reply(contact.map_or("", |contact| contact.name.as_str()))
-        };
-        OutboxReply { messages: entries.iter().map(name).collect() }
+        OutboxReply { messages: entries.into_iter().map(|entry| self.shown(entry)).collect() }
+    }
+
+    pub(crate) fn shown(&self, entry: &super::Entry) -> crate::control::OutboxEntry {
+        let contact = self.contacts.get(&entry.row.to);
+        entry.reply(contact.map_or("", |contact| contact.name.as_str()))
     }
 
     fn outbox_show(&mut self, step: &mut Step<'_>, id: &str) -> Answer<Reply> {

@@ -3,6 +3,7 @@
 
 use super::content::Whereabouts;
 use super::rows::{self, ContactRow, Kind, OutboxRow, TicketRow};
+use super::story::Story;
 use super::{Messenger, Query, Step, names};
 use crate::blind::whereabouts_address;
 use crate::control::{ContactReply, ContactState, EventBody, MessageState};
@@ -75,10 +76,10 @@ impl Messenger {
         kind: Kind,
         expires: Time,
     ) -> OutboxRow {
-        let mut id = [0; 16];
-        step.rng.fill_bytes(&mut id);
+        let mut random = [0; 11];
+        step.rng.fill_bytes(&mut random);
         OutboxRow {
-            id: MessageId(id),
+            id: MessageId::new(random, step.now),
             to,
             kind,
             created: step.now,
@@ -91,7 +92,8 @@ impl Messenger {
             attempts: 0,
             redeposits: 0,
             sealed: None,
-            steps: 0,
+            left: false,
+            story: Story::default(),
         }
     }
 

@@ -152,9 +152,10 @@ impl Messenger {
         let (over, next) = (deposited.round.is_over(step.now), deposited.round.next_look());
         let bytes = deposited.bytes.clone();
         for peer in &ask {
-            note(step.store, &mut entry.row, step.now, "deposit", Some(*peer), "sent")?;
+            note(&mut entry.row, step.now, "deposit", Some(*peer), "sent");
         }
         if !ask.is_empty() {
+            entry.row.left = true;
             rows::save(step.store, &entry.row)?;
         }
         for peer in ask {
@@ -179,7 +180,7 @@ impl Messenger {
         let standing = deposited.round.standing();
         self.outbox.by_envelope.remove(&deposited.envelope);
         entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
-        note(step.store, &mut entry.row, step.now, "round", None, story::round(standing))?;
+        note(&mut entry.row, step.now, "round", None, story::round(standing));
         if (standing.is_good() || is_kept(&entry.row)) && current {
             let next = after_held(&mut entry.row, step.now);
             entry.next_try = Some(next);
@@ -226,7 +227,7 @@ impl Messenger {
         // What a custodian says counts from now to the end of what it was asked for.
         let until = until.max(step.now).min(entry.row.expires);
         entry.row.until = Some(entry.row.until.map_or(until, |known| known.min(until)));
-        note(step.store, &mut entry.row, step.now, "held", Some(peer), "a copy is synced")?;
+        note(&mut entry.row, step.now, "held", Some(peer), "a copy is synced");
         rows::save(step.store, &entry.row)?;
         self.after_answer(step, id)
     }
@@ -286,7 +287,7 @@ impl Messenger {
         }
         deposited.round.on_unable(&peer);
         deposited.full |= full;
-        note(step.store, &mut entry.row, step.now, "deposit", Some(peer), why)?;
+        note(&mut entry.row, step.now, "deposit", Some(peer), why);
         rows::save(step.store, &entry.row)?;
         self.after_answer(step, id)
     }

@@ -60,6 +60,16 @@ impl Direct {
         self.dial_failed_at.get(account).is_some_and(|at| now.since(*at) < DIAL_PAUSE_MS)
     }
 
+    /// No stream is a contact's any more, and nothing is asked for it.
+    pub(crate) fn forget(&mut self, account: &AccountId) {
+        self.proven.retain(|_, proven| proven != account);
+        self.dial_failed_at.remove(account);
+        self.undecryptable.remove(account);
+        self.resets.remove(account);
+        self.enough_until.remove(account);
+        self.wanted.remove(account);
+    }
+
     /// Something is known that makes another dial worth while.
     pub(crate) fn dial_again(&mut self, account: &AccountId) {
         self.dial_failed_at.remove(account);

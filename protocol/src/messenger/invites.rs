@@ -8,7 +8,9 @@ use super::publishing::{Place, Root};
 use super::rows::{self, InviteRow, PrekeyRow};
 use super::{Messenger, Step};
 use crate::blind::InviteSigner;
-use crate::control::{ControlError, ErrorName, InviteParams, InviteReply};
+use crate::control::{
+    ControlError, Done, ErrorName, InviteEntry, InviteParams, InviteReply, InvitesReply, Reply, RevokeParams,
+};
 use crate::id::InviteToken;
 use crate::keys::PrekeyPair;
 use crate::limits::{GRACE_MS, INVITE_MS, INVITE_USES_MAX, INVITES_MAX, LIFE_MS_MAX, PREKEY_GRACE_MS};
@@ -61,6 +63,46 @@ impl Messenger {
             expires: expires.into(),
             uses,
         }))
+    }
+
+    /// Invites that still let somebody in, the next to end first.
+    pub(crate) fn list_invites(
+        &mut self,
+        step: &mut Step<'_>,
+    ) -> Result<Result<InvitesReply, ControlError>, StoreError> {
+        let mut rows = rows::scan::<InviteRow>(step.store)?;
+        rows.retain(|row| row.uses_left > 0 && row.expires > step.now);
+        rows.sort_unstable_by_key(|row| (row.expires, row.token));
+        let shown = |row: &InviteRow| InviteEntry {
+            id: invite_id(&row.token),
+            expires: row.expires.into(),
+            uses: row.uses_left,
+        };
+        Ok(Ok(InvitesReply { invites: rows.iter().map(shown).collect() }))
+    }
+
+    /// Ends an invite: its record says so, and what was sent by its ticket does not open any more.
+    pub(crate) fn revoke_invite(
+        &mut self,
+        step: &mut Step<'_>,
+        params: &RevokeParams,
+    ) -> Result<Result<Reply, ControlError>, StoreError> {
+        let rows = rows::scan::<InviteRow>(step.store)?;
+        let open = |row: &InviteRow| row.uses_left > 0 && row.expires > step.now;
+        let Some(mut row) = rows.into_iter().find(|row| open(row) && invite_id(&row.token) == params.id)
+        else {
+            return Ok(Err(ControlError::with(ErrorName::NoSuchInvite, params.id.clone())));
+        };
+        self.end_invite(step, &mut row)?;
+        Ok(Ok(Reply::Done(Done { state: "revoked".to_owned() })))
+    }
+
+    /// Deletes the private prekeys of an invite and replaces its record by one that says that it has ended.
+    fn end_invite(&mut self, step: &mut Step<'_>, row: &mut InviteRow) -> Result<(), StoreError> {
+        row.uses_left = 0;
+        rows::save(step.store, row)?;
+        rows::remove::<PrekeyRow>(step.store, &row.hint)?;
+        self.put_invite(step, row, &InviteContent::Ended)
     }
 
     /// Makes a prekey pair and its bundle, and writes the private half.
@@ -130,11 +172,11 @@ impl Messenger {
         if step.now > row.expires.plus(GRACE_MS + DAY_MS) || row.uses_left == 0 {
             return Ok(false);
         }
-        row.uses_left -= 1;
-        rows::save(step.store, &row)?;
-        if row.uses_left == 0 {
-            rows::remove::<PrekeyRow>(step.store, &row.hint)?;
-            self.put_invite(step, &row, &InviteContent::Ended)?;
+        if row.uses_left == 1 {
+            self.end_invite(step, &mut row)?;
+        } else {
+            row.uses_left -= 1;
+            rows::save(step.store, &row)?;
         }
         Ok(true)
     }

@@ -284,7 +284,7 @@ impl Outbox {
             }
         }
         entry.stop().map(|envelope| self.by_envelope.remove(&envelope));
-        rows::remove::<OutboxRow>(store, &id.0)?;
+        rows::remove::<OutboxRow>(store, &entry.row.key())?;
         Ok(Some(entry))
     }
 }
@@ -294,6 +294,7 @@ mod tests {
     use super::*;
     use crate::messenger::content::Place;
     use crate::messenger::store::MemoryStore;
+    use crate::messenger::story::Story;
 
     const TO: AccountId = AccountId([1; 32]);
 
@@ -313,7 +314,8 @@ mod tests {
             attempts: 0,
             redeposits: 0,
             sealed: None,
-            steps: 0,
+            left: false,
+            story: Story::default(),
         };
         outbox.insert(Entry::new(row));
         outbox.set_direct(&id, Some(at));

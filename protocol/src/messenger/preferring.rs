@@ -23,6 +23,10 @@ pub(crate) struct BegunAnew {
 }
 
 impl BegunAnew {
+    pub(crate) fn forget(&mut self, account: &AccountId) {
+        self.by_contact.remove(account);
+    }
+
     /// When what is held for a contact that began anew may be sealed again.
     fn when(&mut self, now: Time, account: &AccountId) -> Time {
         let allowance = self.by_contact.entry(*account).or_default();

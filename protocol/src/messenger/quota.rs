@@ -20,6 +20,10 @@ impl Quota {
         self.by_contact.get(account).is_none_or(|allowance| allowance.next(now, CONTACT_BYTES_RATE) <= now)
     }
 
+    pub(crate) fn forget(&mut self, account: &AccountId) {
+        self.by_contact.remove(account);
+    }
+
     /// So many bytes of a contact's were opened.
     pub(crate) fn take(&mut self, now: Time, account: &AccountId, bytes: usize) {
         let allowance = self.by_contact.entry(*account).or_default();

@@ -1,11 +1,11 @@
 //! Showing conversations: reading order, unread marks, a message's story (SPEC §8.4).
 
-use super::rows::{self, MessageRow, StepRow};
+use super::rows::{self, MessageRow};
 use super::store::From;
 use super::{Messenger, Step, names};
 use crate::control::{ControlError, ErrorName, MessageReply, MessageState, ReadParams, ReadReply, WhyReply};
 use crate::id::{AccountId, MessageId};
-use crate::limits::{READ_LIMIT_DEFAULT, STEPS_MAX};
+use crate::limits::READ_LIMIT_DEFAULT;
 use crate::store::StoreError;
 
 /// Digits of a message id that are enough to name it, if only one begins with them.
@@ -123,9 +123,8 @@ impl Messenger {
             Ok(message) => message,
             Err(error) => return Ok(Err(error)),
         };
-        let limit = u32::try_from(STEPS_MAX).unwrap_or(u32::MAX);
-        let steps = rows::list::<StepRow>(step.store, &message.id.0, From::End, limit)?;
-        let mut steps: Vec<_> = steps.into_iter().map(shown_step).collect();
+        let under_way = self.outbox.entries.get(&message.id).filter(|entry| message.own && entry.is_text());
+        let mut steps = under_way.map_or(&message.story, |entry| &entry.row.story).steps();
         if !message.own {
             let result = if message.kept_by.is_some() { "from its mailbox" } else { "over a direct stream" };
             steps.push(crate::control::Step {
@@ -136,15 +135,6 @@ impl Messenger {
             });
         }
         Ok(Ok(WhyReply { id: message.id.to_string(), state: message.state, steps }))
-    }
-}
-
-fn shown_step(row: StepRow) -> crate::control::Step {
-    crate::control::Step {
-        at: row.at.into(),
-        what: row.what,
-        peer: row.peer.map(|peer| peer.to_string()),
-        result: row.result,
     }
 }
 
@@ -182,6 +172,7 @@ pub(crate) fn is_open(state: MessageState) -> bool {
 mod tests {
     use super::*;
     use crate::messenger::content::Place;
+    use crate::messenger::story::Story;
     use crate::time::Time;
 
     fn message(contact: u8, own: bool, seq: u64, arrival: u64) -> MessageRow {
@@ -199,6 +190,7 @@ mod tests {
             path: None,
             kept_by: None,
             unread: false,
+            story: Story::default(),
         }
     }
 

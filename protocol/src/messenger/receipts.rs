@@ -109,6 +109,14 @@ impl Messenger {
         }
     }
 
+    /// None are owed to a contact any more.
+    pub(crate) fn stop_receipts(&mut self, account: &AccountId) {
+        self.owed.repeated.remove(account);
+        self.unflushed.remove(account);
+        let round = self.owed.by_contact.remove(account).and_then(|state| state.round);
+        round.map(|(envelope, _, _)| self.outbox.by_envelope.remove(&envelope));
+    }
+
     /// Something of a contact's reached the disk (again).
     pub(crate) fn owe_receipt(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
@@ -348,7 +356,7 @@ impl Messenger {
         path: Path,
     ) -> Result<(), StoreError> {
         let covered = self.outbox_where(account, receipt.last(), |kind| match kind {
-            Kind::Text(place) => receipt.covers(&place),
+            Kind::Text(place) | Kind::Withdrawn(place) => receipt.covers(&place),
             Kind::Introduction => false,
         });
         if !covered.is_empty() {

@@ -9,6 +9,7 @@ use super::allowance::Allowance;
 use super::content::{Content, ContentV1, Introduction, Part, Text};
 use super::rows::{self, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
 use super::sessions::Live;
+use super::story::Story;
 use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
@@ -306,8 +307,8 @@ impl Messenger {
         let is_here = rows::load::<MessageRow>(step.store, &key)?.is_some();
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
         let missing = take_place(&mut contact.received, text.place);
-        if is_here {
-            // Its place may have been forgotten (RECEIVED_RANGES_MAX).
+        if is_here || text.text.is_empty() {
+            // Its author took it back before it left: only its place is told. Or its place may have been forgotten (RECEIVED_RANGES_MAX).
             return rows::save(step.store, contact);
         }
         if self.clock.ends(text.expires.plus(GRACE_MS)) < step.now {
@@ -333,6 +334,7 @@ impl Messenger {
             path: Some(if kept_by.is_some() { Path::Mailbox } else { Path::Direct }),
             kept_by,
             unread: true,
+            story: Story::default(),
         };
         rows::save(step.store, &message)?;
         let shown = self.show(&message);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::{MailboxTold, ManifestMark, Place, Whereabouts};
 use super::store::{From, MessengerStore, Row, Stored, Table};
+use super::story::Story;
 use crate::control::{ContactState, Event, MessageState, Path, QueuedReason};
 use crate::id::{AccountId, InviteToken, MessageId, PeerId, SessionId};
 use crate::limits::{ADDRESSES_MAX, RECEIVED_RANGES_MAX, RUNS_PER_CONTACT_MAX, SESSIONS_PER_PREKEY_MAX};
@@ -268,7 +269,10 @@ pub(crate) struct OutboxRow {
     /// How many of the later deposits were made.
     pub(crate) redeposits: u8,
     pub(crate) sealed: Option<SealedRow>,
-    pub(crate) steps: u64,
+    /// It was given to somebody: it cannot be taken back.
+    pub(crate) left: bool,
+    /// What has been tried.
+    pub(crate) story: Story,
 }
 
 /// What an outbox row carries.
@@ -278,6 +282,8 @@ pub(crate) enum Kind {
     Text(Place),
     /// Who we are; not shown to people.
     Introduction,
+    /// The place of a text that was taken back before it left.
+    Withdrawn(Place),
 }
 
 /// The current sealed form of an outbox row.
@@ -294,12 +300,12 @@ impl Record for OutboxRow {
     const TABLE: Table = Table::Outbox;
     fn position(&self) -> u64 {
         match self.kind {
-            Kind::Text(place) => place.seq,
+            Kind::Text(place) | Kind::Withdrawn(place) => place.seq,
             Kind::Introduction => 0,
         }
     }
     fn key(&self) -> Vec<u8> {
-        self.id.0.to_vec()
+        [self.id.time_bytes().as_slice(), &self.id.0].concat()
     }
 }
 
@@ -322,11 +328,13 @@ pub(crate) struct MessageRow {
     pub(crate) path: Option<Path>,
     pub(crate) kept_by: Option<PeerId>,
     pub(crate) unread: bool,
+    /// Of an own message that is not in the outbox any more.
+    pub(crate) story: Story,
 }
 
 /// Key of a message row: ids of different authors cannot collide on purpose.
 pub(crate) fn message_key(contact: &AccountId, own: bool, id: &MessageId) -> Vec<u8> {
-    [contact.0.as_slice(), &[u8::from(own)], &id.0].concat()
+    [id.time_bytes().as_slice(), &contact.0, &[u8::from(own)], &id.0].concat()
 }
 
 impl Record for MessageRow {
@@ -363,36 +371,6 @@ impl Record for ClientIdRow {
     }
 }
 
-/// One step of a message's story.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StepRow {
-    pub(crate) id: MessageId,
-    pub(crate) number: u64,
-    pub(crate) at: Time,
-    pub(crate) what: String,
-    pub(crate) peer: Option<PeerId>,
-    pub(crate) result: String,
-}
-
-impl Record for StepRow {
-    const TABLE: Table = Table::Steps;
-    fn group(&self) -> Vec<u8> {
-        self.id.0.to_vec()
-    }
-    fn position(&self) -> u64 {
-        self.number
-    }
-    fn key(&self) -> Vec<u8> {
-        StepRow::key_of(&self.id, self.number)
-    }
-}
-
-impl StepRow {
-    pub(crate) fn key_of(id: &MessageId, number: u64) -> Vec<u8> {
-        [id.0.as_slice(), &number.to_le_bytes()].concat()
-    }
-}
-
 /// An event for `listen --since`. JSON inside: it is what clients are shown.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct EventRow {
@@ -412,7 +390,7 @@ impl Record for EventRow {
         self.cursor
     }
     fn key(&self) -> Vec<u8> {
-        self.cursor.to_le_bytes().to_vec()
+        self.cursor.to_be_bytes().to_vec()
     }
 }
 

@@ -28,7 +28,7 @@ impl Messenger {
     pub(crate) fn enqueue(&mut self, step: &mut Step<'_>, row: OutboxRow) -> Result<(), StoreError> {
         let id = row.id;
         let mut entry = Entry::new(row);
-        note(step.store, &mut entry.row, step.now, "queued", None, "synced to disk")?;
+        note(&mut entry.row, step.now, "queued", None, "synced to disk");
         rows::save(step.store, &entry.row)?;
         self.timers.set(entry.row.expires, Timer::Entry(id));
         self.outbox.insert(entry);
@@ -119,7 +119,7 @@ impl Messenger {
             Attempt::Idle if entry.next_try.is_some_and(|at| at > step.now) => Ok(()),
             Attempt::Idle => self.begin(step, id),
             Attempt::Dialing(until) | Attempt::AwaitingReceipt(until) if *until <= step.now => {
-                note(step.store, &mut entry.row, step.now, "direct", None, "no answer yet: the mailbox too")?;
+                note(&mut entry.row, step.now, "direct", None, "no answer yet: the mailbox too");
                 rows::save(step.store, &entry.row)?;
                 self.find_mailbox(step, id)
             }
@@ -175,7 +175,7 @@ impl Messenger {
             let until = step.now.plus(DIRECT_HEAD_START_MS);
             if let Some(entry) = self.outbox.entries.get_mut(&id) {
                 entry.attempt = Attempt::Dialing(until);
-                note(step.store, &mut entry.row, step.now, "dial", Some(peer), "began")?;
+                note(&mut entry.row, step.now, "dial", Some(peer), "began");
                 rows::save(step.store, &entry.row)?;
             }
             self.timers.set(until, Timer::Entry(id));
@@ -210,6 +210,10 @@ impl Messenger {
             Kind::Introduction => {
                 vec![Part::Introduction(self.me.introduction(step.now, self.config.own_peer))]
             }
+            Kind::Withdrawn(place) => {
+                let (at, expires) = (entry.row.created, entry.row.expires);
+                vec![Part::Text(Text { id, place, at, expires, text: String::new() })]
+            }
             Kind::Text(place) => {
                 let key = rows::message_key(&to, true, &id);
                 let Some(message) = rows::load::<MessageRow>(step.store, &key)? else { return Ok(false) };
@@ -238,7 +242,7 @@ impl Messenger {
         entry.row.held_by.clear();
         entry.row.until = None;
         let result = if again { "sealed again" } else { "sealed" };
-        note(step.store, &mut entry.row, step.now, "sealed", None, result)?;
+        note(&mut entry.row, step.now, "sealed", None, result);
         rows::save(step.store, &entry.row)?;
         if again {
             // What is under way is what it was before: copies of that do not count.
@@ -261,7 +265,7 @@ impl Messenger {
         let pause = backoff(entry.row.attempts, step);
         entry.next_try = Some(step.now.plus(pause));
         self.timers.set(step.now.plus(pause), Timer::Entry(id));
-        note(step.store, &mut entry.row, step.now, "wait", None, story::waiting(reason))?;
+        note(&mut entry.row, step.now, "wait", None, story::waiting(reason));
         self.set_reason(step, id, reason)
     }
 
@@ -292,7 +296,8 @@ impl Messenger {
         if !matches!(entry.attempt, Attempt::Depositing(_) | Attempt::Finding) {
             entry.attempt = Attempt::AwaitingReceipt(until);
         }
-        note(step.store, &mut entry.row, step.now, "direct", Some(peer), "sent")?;
+        entry.row.left = true;
+        note(&mut entry.row, step.now, "direct", Some(peer), "sent");
         rows::save(step.store, &entry.row)?;
         self.outbox.set_direct(&id, Some(step.now));
         if let Some(at) = self.outbox.look_again_at(to, step.now) {
@@ -319,7 +324,8 @@ impl Messenger {
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         let Some(sealed) = entry.row.sealed.as_ref().filter(|sealed| !sealed.first) else { return Ok(()) };
         let frame = Frame::Direct { inner: sealed.inner.clone() };
-        note(step.store, &mut entry.row, step.now, "direct", Some(peer), "sent again: no receipt came")?;
+        entry.row.left = true;
+        note(&mut entry.row, step.now, "direct", Some(peer), "sent again: no receipt came");
         rows::save(step.store, &entry.row)?;
         self.outbox.set_direct(&id, Some(step.now));
         self.send(peer, frame);
@@ -376,7 +382,7 @@ impl Messenger {
             if let Some(entry) = self.outbox.entries.get_mut(&id)
                 && matches!(entry.attempt, Attempt::Dialing(_))
             {
-                note(step.store, &mut entry.row, step.now, "dial", Some(*peer), "no answer")?;
+                note(&mut entry.row, step.now, "dial", Some(*peer), "no answer");
                 rows::save(step.store, &entry.row)?;
                 self.find_mailbox(step, id)?;
             }
@@ -396,10 +402,12 @@ impl Messenger {
         entry.row.state = state;
         entry.row.reason = None;
         let (word, result) = story::ending(state, path);
-        note(step.store, &mut entry.row, step.now, word, None, result)?;
+        note(&mut entry.row, step.now, word, None, result);
+        let story = core::mem::take(&mut entry.row.story);
         self.set_message(step, id, |message| {
             message.state = state;
             message.path = path;
+            message.story = story;
         })?;
         self.tell_state(step, id, path)?;
         self.outbox.remove(step.store, &id)?;
@@ -412,7 +420,7 @@ impl Messenger {
         id: MessageId,
         change: impl FnOnce(&mut MessageRow),
     ) -> Result<(), StoreError> {
-        let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
+        let Some(entry) = self.outbox.entries.get(&id).filter(|entry| entry.is_text()) else { return Ok(()) };
         let key = rows::message_key(&entry.row.to, true, &id);
         let Some(mut message) = rows::load::<MessageRow>(step.store, &key)? else { return Ok(()) };
         change(&mut message);

@@ -1,37 +1,65 @@
 //! A message's story, for `why`: every attempt, hop and custodian, in words (SPEC §8.4).
 //!
-//! Steps are written in the transaction of what they tell of, so the story never says more than happened.
+//! It lies in the outbox row while the message is under way, then in the message row: those are written
+//! anyway, in the transaction of what it tells of, so it never says more than happened.
+
+use serde::{Deserialize, Serialize};
 
 use super::rounds::Standing;
-use super::rows::{self, Kind, OutboxRow, StepRow};
-use super::store::{MessengerStore, Table};
-use crate::control::{MessageState, Path, QueuedReason};
+use super::rows::{Kind, OutboxRow};
+use crate::control::{MessageState, Path, QueuedReason, Step};
 use crate::id::PeerId;
 use crate::limits::STEPS_MAX;
-use crate::store::StoreError;
 use crate::time::Time;
+use crate::wire::codec;
 use crate::wire::frame::Refusal;
 
-/// Writes one step of a message's story; the middle ones are dropped at the bound.
+/// The steps of one message, in order. Encoded one by one: an outbox of many thousands is in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Story(Vec<Box<[u8]>>);
+
+/// One step.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    at: Time,
+    what: String,
+    peer: Option<PeerId>,
+    result: String,
+}
+
+impl Story {
+    /// Adds a step; one of the middle is dropped at the bound.
+    fn add(&mut self, told: &Told) {
+        if self.0.len() >= STEPS_MAX {
+            self.0.remove(STEPS_MAX / 2);
+        }
+        self.0.push(codec::encode(told).into());
+    }
+
+    /// As clients are told.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let told = self.0.iter().filter_map(|step| codec::decode::<Told>(step).ok());
+        let shown = |told: Told| Step {
+            at: told.at.into(),
+            what: told.what,
+            peer: told.peer.map(|peer| peer.to_string()),
+            result: told.result,
+        };
+        told.map(shown).collect()
+    }
+}
+
+/// Adds a step to a message's story. It is on disk when its row is saved next, in the same step.
 pub(crate) fn note(
-    store: &mut dyn MessengerStore,
     row: &mut OutboxRow,
     now: Time,
     what: &str,
     peer: Option<PeerId>,
     result: impl Into<String>,
-) -> Result<(), StoreError> {
-    if matches!(row.kind, Kind::Introduction) {
-        return Ok(());
+) {
+    if matches!(row.kind, Kind::Text(_)) {
+        row.story.add(&Told { at: now, what: what.to_owned(), peer, result: result.into() });
     }
-    let number = row.steps;
-    row.steps += 1;
-    if number >= STEPS_MAX {
-        let dropped = StepRow::key_of(&row.id, number - STEPS_MAX / 2);
-        store.delete(Table::Steps, &dropped)?;
-    }
-    let step = StepRow { id: row.id, number, at: now, what: what.to_owned(), peer, result: result.into() };
-    rows::save(store, &step)
 }
 
 /// What the step that ends a story is called.
@@ -83,5 +111,22 @@ pub(crate) fn refusal(why: Refusal) -> &'static str {
         Refusal::NotACustodian => "refused: keeps no mail",
         Refusal::Admission => "refused: admission",
         Refusal::Disk => "refused: disk",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_keeps_its_beginning_and_its_end() {
+        let mut story = Story::default();
+        let told = |i: usize| Told { at: Time(1), what: i.to_string(), peer: None, result: String::new() };
+        let shown = |story: &Story| story.steps().into_iter().map(|step| step.what).collect::<Vec<_>>();
+        (0..STEPS_MAX).for_each(|i| story.add(&told(i)));
+        assert_eq!(shown(&story), (0..STEPS_MAX).map(|i| i.to_string()).collect::<Vec<_>>());
+        (STEPS_MAX..STEPS_MAX + 10).for_each(|i| story.add(&told(i)));
+        let kept = (0..STEPS_MAX / 2).chain(STEPS_MAX / 2 + 10..STEPS_MAX + 10);
+        assert_eq!(shown(&story), kept.map(|i| i.to_string()).collect::<Vec<_>>());
     }
 }

@@ -6,9 +6,10 @@
 
 use std::collections::VecDeque;
 
+use super::allowance::Allowance;
 use super::receiving::KeptBy;
 use crate::id::{AccountId, Address, EnvelopeId, PeerId};
-use crate::limits::{FAR_AHEAD_MS, UNOPENED_BYTES_MAX, UNOPENED_DIRECT_MAX, UNOPENED_MAX};
+use crate::limits::{FAR_AHEAD_MS, FAR_AHEAD_RATE, UNOPENED_BYTES_MAX, UNOPENED_DIRECT_MAX, UNOPENED_MAX};
 use crate::time::Time;
 
 /// One sealed message.
@@ -46,6 +47,7 @@ pub(crate) struct Unopened {
     bytes: usize,
     /// When the untried ones are looked for far ahead.
     search_at: Option<Time>,
+    searches: Allowance,
 }
 
 /// What keeping one more led to.
@@ -86,7 +88,8 @@ impl Unopened {
                 Way::Direct(_) => None,
             });
         }
-        let search_at = (!sealed.tried && self.search_at.is_none()).then(|| now.plus(FAR_AHEAD_MS));
+        let news = !sealed.tried && self.search_at.is_none();
+        let search_at = news.then(|| self.searches.reserve(now, FAR_AHEAD_RATE).max(now.plus(FAR_AHEAD_MS)));
         self.search_at = self.search_at.or(search_at);
         self.bytes += sealed.inner.len();
         self.queue.push_back(sealed);
@@ -179,22 +182,23 @@ mod tests {
     #[test]
     fn what_came_directly_has_its_share() {
         let mut unopened = Unopened::default();
-        let direct = |account: u8, i: u8, bytes: usize| {
-            let inner = [vec![i], vec![0; bytes - 1]].concat();
+        let direct = |account: u8, i: usize, bytes: usize| {
+            let inner = [i.to_le_bytes().as_slice(), &vec![0; bytes - 8]].concat();
             Sealed { way: Way::Direct(AccountId([account; 32])), inner, tried: true }
         };
         unopened.keep(Time(0), sealed(0, 1, true));
-        (0..=64).for_each(|i| assert_eq!(unopened.keep(Time(0), direct(1, i, 2)).displaced, []));
-        let has = |unopened: &Unopened, account: u8, i: u8| {
-            unopened.contains_direct(&AccountId([account; 32]), &[i, 0])
+        let most = UNOPENED_DIRECT_MAX;
+        (0..=most).for_each(|i| assert_eq!(unopened.keep(Time(0), direct(1, i, 8)).displaced, []));
+        let has = |unopened: &Unopened, account: u8, i: usize| {
+            unopened.contains_direct(&AccountId([account; 32]), &i.to_le_bytes())
         };
-        assert_eq!((unopened.queue.len(), unopened.bytes), (1 + UNOPENED_DIRECT_MAX, 1 + 128));
+        assert_eq!((unopened.queue.len(), unopened.bytes), (1 + most, 1 + 8 * most));
         assert!(!has(&unopened, 1, 0) && has(&unopened, 1, 1));
         // Another has its own, as long as all of them have no more than half.
-        unopened.keep(Time(0), direct(2, 1, 2));
+        unopened.keep(Time(0), direct(2, 1, 8));
         assert!(has(&unopened, 1, 1));
-        unopened.keep(Time(0), direct(3, 1, UNOPENED_BYTES_MAX / 2 - 4));
-        assert!(!has(&unopened, 1, 63) && has(&unopened, 1, 64) && has(&unopened, 2, 1));
+        unopened.keep(Time(0), direct(3, 1, UNOPENED_BYTES_MAX / 2 - 16));
+        assert!(!has(&unopened, 1, most - 1) && has(&unopened, 1, most) && has(&unopened, 2, 1));
         unopened.keep(Time(0), direct(4, 1, UNOPENED_BYTES_MAX / 2));
         assert_eq!((unopened.queue.len(), unopened.bytes), (2, 1 + UNOPENED_BYTES_MAX / 2));
     }
@@ -210,6 +214,23 @@ mod tests {
         assert!(unopened.take_for_search().is_empty(), "none is due");
         assert_eq!(unopened.keep(Time(9), sealed(2, 1, false)).search_at, Some(Time(9 + FAR_AHEAD_MS)));
         assert_eq!(unopened.take_for_search().len(), 3, "a new one has the others tried with it");
+    }
+
+    #[test]
+    fn searches_are_soon_and_then_seldom() {
+        let mut unopened = Unopened::default();
+        let now = Time(1 << 40);
+        let mut next = |now: Time| {
+            let at = unopened.keep(now, sealed(0, 1, false)).search_at.unwrap();
+            unopened.take_for_search();
+            at.since(now)
+        };
+        for _ in 0..FAR_AHEAD_RATE.burst {
+            assert_eq!(next(now), FAR_AHEAD_MS);
+        }
+        assert_eq!(next(now), FAR_AHEAD_RATE.refill_ms, "one too many waits");
+        let whole = now.plus((FAR_AHEAD_RATE.burst + 1) * FAR_AHEAD_RATE.refill_ms);
+        assert_eq!(next(whole), FAR_AHEAD_MS);
     }
 
     #[test]

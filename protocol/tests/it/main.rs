@@ -33,6 +33,7 @@ mod session_order;
 mod session_secrecy;
 mod session_world;
 mod sessions;
+mod taking_back;
 mod two_nodes;
 mod victim;
 mod world;

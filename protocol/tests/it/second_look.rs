@@ -3,7 +3,7 @@
 
 use murmesh_protocol::control::{MessageState, NoParams, Reply, Request};
 use murmesh_protocol::id::PeerId;
-use murmesh_protocol::limits::{FAR_AHEAD_MS, UNOPENED_MAX};
+use murmesh_protocol::limits::{FAR_AHEAD_MS, FAR_AHEAD_RATE, UNOPENED_MAX};
 use murmesh_protocol::messenger::io::Input;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use murmesh_protocol::wire::frame::Refusal;
@@ -87,6 +87,22 @@ fn junk_of_one_contact_does_not_displace_the_mail_of_another() {
     assert_eq!(victim.read().len(), 1);
 }
 
+/// Receipts for what a killed recipient had sent were lost with its connections: the mail behind them lay
+/// unopened until it had been up for half a minute, and who was killed more often than that never read any.
+#[test]
+fn mail_behind_lost_frames_is_read_in_time_after_a_restart() {
+    let mut victim = Victim::new();
+    let mut friend = Correspondent::connected(Mallory::number(10), &mut victim);
+    let far = (1..=100).map(|seq| friend.seal(vec![text(seq, NOW)])).last().unwrap();
+    for _ in 0..3 {
+        victim.restart(false);
+        victim.run(SECOND_MS);
+        friend.hand_over(&mut victim, &far);
+    }
+    victim.run(10 * SECOND_MS);
+    assert_eq!(victim.read().len(), 1);
+}
+
 /// A table of far tags is thousands of hashes. What came over one contact's stream can only be that contact's.
 #[test]
 #[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "what it costs is time")]
@@ -102,7 +118,7 @@ fn junk_of_one_contact_does_not_cost_a_table_for_every_other() {
                 contacts[0].hand_over(&mut victim, &junk(100 + i));
             }
             let begun = std::time::Instant::now();
-            victim.run(FAR_AHEAD_MS + SECOND_MS);
+            victim.run(FAR_AHEAD_RATE.refill_ms + SECOND_MS);
             begun.elapsed()
         });
         searches.min().unwrap()

@@ -1,9 +1,10 @@
 //! Nodes of one test: each with a data directory of its own, started and stopped as a user would.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use murmesh_simulations::programs;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -22,14 +23,6 @@ pub(crate) struct Ran {
     pub(crate) json: Value,
 }
 
-fn program(name: &str) -> PathBuf {
-    // tests run from target/PROFILE/deps
-    let exe = std::env::current_exe().unwrap();
-    let path = exe.parent().and_then(Path::parent).unwrap().join(name);
-    assert!(path.exists(), "{name} is not built: run `cargo test --workspace`, or build it first");
-    path
-}
-
 impl Lab {
     pub(crate) fn new() -> Lab {
         Lab { root: tempfile::Builder::new().prefix("mm").tempdir().unwrap(), names: Vec::new() }
@@ -40,9 +33,7 @@ impl Lab {
     }
 
     fn command(&self, name: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(program("murmesh"));
-        command.env_remove("MURMESH_DATA_DIR").env("XDG_CONFIG_HOME", self.root.path().join("config"));
-        command.env_remove("MURMESH_PASSPHRASE_FILE").stdin(Stdio::null());
+        let mut command = programs::isolated(&programs::find("murmesh").unwrap(), self.root.path());
         command.arg("--data-dir").arg(self.directory(name)).arg("--json").args(args);
         command
     }

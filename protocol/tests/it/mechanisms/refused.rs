@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 
 use murmesh_protocol::blind::contact_address;
-use murmesh_protocol::control::{ContactState, ErrorName, Request, SendParams};
+use murmesh_protocol::control::{ContactState, ErrorName, Request, SendParams, WhoParams};
 use murmesh_protocol::keys::{DeviceKeys, Entropy, MailboxKeys};
 use murmesh_protocol::limits::{FIRST_MESSAGES_RATE, GRACE_MS, INVITE_MS};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
-use murmesh_protocol::messenger::store::{Row, Table};
-use murmesh_protocol::store::StoreError;
+use murmesh_protocol::messenger::store::Table;
 use murmesh_protocol::time::{DAY_MS, MINUTE_MS, SECOND_MS};
-use murmesh_protocol::wire::codec;
 use murmesh_protocol::wire::envelope::Envelope;
 use murmesh_protocol::wire::frame::Frame;
 use murmesh_protocol::wire::manifest::Manifest;
@@ -111,21 +109,10 @@ fn a_first_message_too_many_for_its_prekey_waits_in_its_mailbox() {
     }
 }
 
-/// Writes a contact's row as blocked (there is no command for it yet), and starts anew from the disk.
+/// Blocks the contact, and starts anew from the disk.
 fn block(victim: &mut Victim, mallory: &Mallory) {
-    let account = mallory.account.id();
-    let key = account.0.as_slice();
-    let name = mallory.nickname.clone();
-    let before_state = codec::encode(&(account, name.clone(), false, Some(name)));
-    let written: Result<(), StoreError> = victim.store.transaction(|tx| {
-        let row = tx.get(Table::Contacts, key)?.unwrap();
-        assert!(row.value.starts_with(&before_state));
-        let mut value = row.value;
-        let state = before_state.len();
-        value.splice(state..=state, codec::encode(&ContactState::Blocked));
-        tx.put(Row { table: Table::Contacts, group: &[], position: row.position, key, value: &value })
-    });
-    written.unwrap();
+    let request = Request::Block(WhoParams { who: mallory.account.id().to_string() });
+    victim.outputs(Input::Command(RequestId(u64::MAX - 1), request));
     victim.restart(false);
     assert_eq!(victim.contact().state, ContactState::Blocked);
 }
@@ -162,7 +149,7 @@ fn a_blocked_contact_begins_no_session_proves_no_stream_and_gets_no_mail() {
 }
 
 /// session.md, Addresses: to block somebody is more than to begin nothing with it. What it writes in the
-/// sessions it has is not shown either, whichever way it comes. (Nothing blocks yet.)
+/// sessions it has is not shown either, whichever way it comes.
 #[test]
 fn a_blocked_contact_is_not_heard_in_the_sessions_it_has() {
     let mut victim = Victim::new();
