@@ -10,7 +10,7 @@ use super::invites::{InviteContent, parse_hint};
 use super::publishing::RecordRow;
 use super::rows::{
     AccountRow, ClientIdRow, ContactRow, EventRow, InviteRow, MessageRow, OpenedRow, OutboxRow, PrekeyRow,
-    Record, SessionRow, StepRow,
+    Record, SessionRow,
 };
 use super::store::Table;
 use crate::decoders::Decoder;
@@ -57,7 +57,7 @@ const fn row<R: Record>() -> Row {
     (R::TABLE, |bytes| codec::decode::<R>(bytes).is_ok(), check_as::<R>)
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 11] = [
     row::<AccountRow>(),
     row::<PrekeyRow>(),
     row::<InviteRow>(),
@@ -67,7 +67,6 @@ const ROWS: [Row; 12] = [
     row::<OutboxRow>(),
     row::<MessageRow>(),
     row::<ClientIdRow>(),
-    row::<StepRow>(),
     (Table::Events, read_event, check_as::<EventRow>),
     row::<RecordRow>(),
 ];
