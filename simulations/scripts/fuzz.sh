@@ -82,11 +82,11 @@ campaign() { # MINUTES TARGET...
 quick() {
     if ! cargo fuzz --version >/dev/null 2>&1; then
         echo "cargo-fuzz is not here: the corpora are replayed by the core's tests"
-        cargo test -p murmesh-protocol --lib decoders::
-        cargo test -p murmesh-protocol --test it sequences_replayed::
+        cargo test -q -p murmesh-protocol --lib decoders::
+        cargo test -q -p murmesh-protocol --test it sequences_replayed::
         return
     fi
-    local directory failed=0
+    local directory status failed=0
     directory=$(build)
     for target in frame content messenger keeper; do
         status=0

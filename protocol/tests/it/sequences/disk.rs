@@ -28,7 +28,7 @@ struct Damage {
 impl Damage {
     fn of(program: &mut Program<'_>) -> Damage {
         let (table, nth) = (program.byte() % 12, program.below(24));
-        let replace = program.byte() % 2 == 0;
+        let replace = program.byte().is_multiple_of(2);
         let rest = program.remainder().to_vec();
         let (instead, changes) = if replace { (Some(rest), Vec::new()) } else { (None, rest) };
         Damage { table, nth, instead, changes, reads: 0 }

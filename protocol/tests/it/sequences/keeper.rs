@@ -40,7 +40,14 @@ struct Play {
 fn facts(peer: PeerId, challenge: u8) -> PeerFacts {
     let prefix = (challenge % 3 == 1).then_some([0, 0, 0, 8, 8, challenge]);
     let (their_challenge, our_challenge) = ([8; 32], [challenge; 32]);
-    PeerFacts { peer, role: Role::Full, keeps: challenge % 2 == 0, their_challenge, our_challenge, prefix }
+    PeerFacts {
+        peer,
+        role: Role::Full,
+        keeps: challenge.is_multiple_of(2),
+        their_challenge,
+        our_challenge,
+        prefix,
+    }
 }
 
 impl Play {
@@ -107,7 +114,7 @@ impl Play {
             7 => drop(self.input(Input::NeighbourSeen {
                 peer: from,
                 role: Role::Full,
-                keeps: program.byte() % 2 == 0,
+                keeps: program.byte().is_multiple_of(2),
             })),
             _ => drop(self.input(Input::NeighbourGone(from))),
         }
@@ -138,7 +145,7 @@ impl Play {
             }
             2 => {
                 let claim = signed(sign_subscribe(signer, &claim));
-                Frame::Subscribe { claim, live: program.byte() % 2 == 0, digest: vec![] }
+                Frame::Subscribe { claim, live: program.byte().is_multiple_of(2), digest: vec![] }
             }
             3 => Frame::Get { claim: signed(sign_get(signer, &claim, &ids)), ids },
             4 => {

@@ -114,11 +114,11 @@ impl Play {
             5 => self.victim.run(u64::from(program.byte()) * SECOND_MS),
             6 => self.input(Input::PeerDown(from)),
             7 => {
-                self.input(Input::PeerUp(facts(from, program.byte() % 2 == 0)));
+                self.input(Input::PeerUp(facts(from, program.byte().is_multiple_of(2))));
                 self.hostile.prove(&mut self.victim);
             }
             8 => self.ask(program),
-            9 => self.victim.restart(program.byte() % 4 == 0),
+            9 => self.victim.restart(program.byte().is_multiple_of(4)),
             10 => self.envelope(program),
             11 => self.listed(from, program),
             12 => self.records(from, program),
@@ -157,7 +157,7 @@ impl Play {
             Some(Frame::Direct { inner }) => inner,
             _ => vec![program.byte(); 454],
         };
-        if program.byte() % 4 == 0 {
+        if program.byte().is_multiple_of(4) {
             let (address, day) = (self.mailbox(program), self.victim.account.day(self.victim.now));
             let expires = self.victim.now.plus(DAY_MS).seconds();
             let rng = &mut self.hostile.mallory.rng;
@@ -176,7 +176,7 @@ impl Play {
         let deposited =
             self.victim.deposits().last().and_then(|bytes| Envelope::parse(bytes).ok().map(|e| e.id()));
         let envelope = deposited.unwrap_or(EnvelopeId([1; 32]));
-        let holder = (program.byte() % 2 == 0).then_some(STRANGER);
+        let holder = (program.byte().is_multiple_of(2)).then_some(STRANGER);
         let frame = match program.byte() % 4 {
             0 => Frame::Have { address, ids, cursor: u64::from(program.byte()), more: true, holder },
             1 => Frame::Missing { address, ids },
@@ -190,7 +190,7 @@ impl Play {
     fn records(&mut self, from: PeerId, program: &mut Program<'_>) {
         let known = &snapshot().records;
         let record = known.get(program.below(known.len())).cloned().unwrap_or_default();
-        let record = if program.byte() % 2 == 0 { record } else { program.changed(record) };
+        let record = if program.byte().is_multiple_of(2) { record } else { program.changed(record) };
         let address = self.mailbox(program);
         self.input(Input::Frame(from, Frame::Records { address, records: vec![record] }));
     }
