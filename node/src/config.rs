@@ -3,6 +3,7 @@
 //! A node runs without a file. An unknown key is an error that names its line and the nearest known
 //! key: a misspelt limit that is silently ignored is worse than none.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use libp2p::Multiaddr;
@@ -118,7 +119,7 @@ impl Config {
     pub fn load(data_dir: &Path, file: Option<&Path>, flags: Overrides) -> Result<Config, ControlError> {
         let own = data_dir.join(CONFIG_FILE);
         let path = file.unwrap_or(&own);
-        let text = match std::fs::read_to_string(path) {
+        let text = match read(path) {
             Ok(text) => text,
             Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
@@ -162,6 +163,19 @@ impl Config {
     }
 }
 
+/// A longer file is no configuration: what toml makes of it is many times as large.
+const BYTES_MAX: u64 = 64 * 1024;
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    if u64::try_from(read).is_ok_and(|read| read <= BYTES_MAX) {
+        Ok(text)
+    } else {
+        Err(std::io::Error::other(format!("a configuration has at most {BYTES_MAX} bytes")))
+    }
+}
+
 const LISTEN_FILE: &str = "listen.json";
 
 /// Keeps the `--listen` of a start that went well for the starts without one.
@@ -177,6 +191,12 @@ fn remembered(data_dir: &Path) -> Vec<Multiaddr> {
     let read = std::fs::read(data_dir.join(LISTEN_FILE)).ok();
     let texts: Option<Vec<String>> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     texts.unwrap_or_default().iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Reads a file and an environment, for the list of decoders.
+#[cfg(test)]
+pub(crate) fn reads(text: &str, environment: &[(String, String)]) -> bool {
+    Config::merge(Path::new("d"), "config.toml", text, environment, Overrides::default()).is_ok()
 }
 
 /// A `bad-config` error.
@@ -298,6 +318,17 @@ mod tests {
         let file = "[node]\nlisten = [\"/ip4/127.0.0.1/tcp/3\"]\n";
         std::fs::write(directory.path().join(CONFIG_FILE), file).unwrap();
         assert_eq!(load(Overrides::default()), [address(3)]);
+    }
+
+    #[test]
+    fn a_file_below_at_and_above_its_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let most = usize::try_from(BYTES_MAX).unwrap();
+        for (len, taken) in [(most - 1, true), (most, true), (most + 1, false)] {
+            std::fs::write(directory.path().join(CONFIG_FILE), "#".repeat(len)).unwrap();
+            let loaded = Config::load(directory.path(), None, Overrides::default());
+            assert_eq!(loaded.is_ok(), taken);
+        }
     }
 
     #[test]

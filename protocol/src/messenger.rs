@@ -47,6 +47,8 @@ mod commands;
 mod contacts;
 mod content;
 mod daily;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod decoders;
 mod depositing;
 mod direct;
 mod invites;
