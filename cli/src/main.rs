@@ -17,6 +17,8 @@ mod client;
 mod commands;
 mod context;
 mod data_dir;
+#[cfg(test)]
+mod decoders;
 mod duration;
 mod error;
 mod multiaddr;

@@ -4,6 +4,7 @@
 //! key: a misspelt limit that is silently ignored is worse than none.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use libp2p::Multiaddr;
@@ -158,7 +159,7 @@ impl Config {
 /// The file that is read and its text, if it is there; one that was asked for must be.
 fn read(data_dir: &Path, file: Option<&Path>) -> Result<(PathBuf, Option<String>), ControlError> {
     let path = file.map_or_else(|| data_dir.join(CONFIG_FILE), Path::to_owned);
-    match std::fs::read_to_string(&path) {
+    match read_bounded(&path) {
         Ok(text) => Ok((path, Some(text))),
         Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok((path, None)),
         Err(error) => Err(bad(format!("{}: {error}", path.display()))),
@@ -169,6 +170,19 @@ fn environment() -> Vec<(String, String)> {
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     std::env::vars_os().filter_map(text).collect()
+}
+
+/// A longer file is no configuration: what toml makes of it is many times as large.
+const BYTES_MAX: u64 = 64 * 1024;
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    if u64::try_from(read).is_ok_and(|read| read <= BYTES_MAX) {
+        Ok(text)
+    } else {
+        Err(std::io::Error::other(format!("a configuration has at most {BYTES_MAX} bytes")))
+    }
 }
 
 const LISTEN_FILE: &str = "listen.json";
@@ -186,6 +200,12 @@ fn remembered(data_dir: &Path) -> Vec<Multiaddr> {
     let read = std::fs::read(data_dir.join(LISTEN_FILE)).ok();
     let texts: Option<Vec<String>> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     texts.unwrap_or_default().iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Reads a file and an environment, for the list of decoders.
+#[cfg(test)]
+pub(crate) fn reads(text: &str, environment: &[(String, String)]) -> bool {
+    Config::merge(Path::new("d"), "config.toml", text, environment, Overrides::default()).is_ok()
 }
 
 /// A `bad-config` error.
@@ -307,6 +327,17 @@ mod tests {
         let file = "[node]\nlisten = [\"/ip4/127.0.0.1/tcp/3\"]\n";
         std::fs::write(directory.path().join(CONFIG_FILE), file).unwrap();
         assert_eq!(load(Overrides::default()), [address(3)]);
+    }
+
+    #[test]
+    fn a_file_below_at_and_above_its_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let most = usize::try_from(BYTES_MAX).unwrap();
+        for (len, taken) in [(most - 1, true), (most, true), (most + 1, false)] {
+            std::fs::write(directory.path().join(CONFIG_FILE), "#".repeat(len)).unwrap();
+            let loaded = Config::load(directory.path(), None, Overrides::default());
+            assert_eq!(loaded.is_ok(), taken);
+        }
     }
 
     #[test]

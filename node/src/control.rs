@@ -114,6 +114,12 @@ pub async fn serve<B: Backend>(
 /// The filter of a subscription: empty lets everything through.
 type Kinds = BTreeSet<murmesh_protocol::control::EventKind>;
 
+/// Reads a line, for the list of decoders.
+#[cfg(test)]
+pub(crate) fn reads(line: &str) -> bool {
+    rpc::parse(line).is_ok()
+}
+
 /// An error of the `bad-request` kind.
 fn bad_request(detail: impl Into<String>) -> ControlError {
     ControlError::with(ErrorName::BadRequest, detail)

@@ -12,6 +12,8 @@ mod backend;
 pub mod clock;
 pub mod config;
 pub mod control;
+#[cfg(test)]
+mod decoders;
 mod driver;
 pub mod entropy;
 mod files;

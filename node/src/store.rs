@@ -8,11 +8,15 @@
 
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use murmesh_protocol::store::StoreError;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use self::custody::CustodyStore;
 pub use self::private::{PrivateStore, Unlock};
+
+use crate::files::{Files, System};
 
 mod custody;
 mod private;
@@ -72,6 +76,28 @@ impl OpenError {
     }
 }
 
+/// Where databases lie: a directory of a file system.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    files: Arc<dyn Files>,
+    directory: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(files: Arc<dyn Files>, directory: PathBuf) -> Place {
+        Place { files, directory }
+    }
+
+    /// A directory of this system.
+    fn system(directory: &Path) -> Place {
+        Place::new(Arc::new(System), directory.to_owned())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
 /// An open database file.
 #[derive(Debug)]
 struct Database {
@@ -82,10 +108,15 @@ struct Database {
 }
 
 impl Database {
-    fn open(path: &Path, migrations: &[&str]) -> Result<Database, OpenError> {
-        let fail = |error: rusqlite::Error| OpenError::sqlite(path, &error);
-        let mut connection = Connection::open(path).map_err(fail)?;
-        restrict(path)?;
+    fn open(place: &Place, name: &str, migrations: &[&str]) -> Result<Database, OpenError> {
+        let (files, path) = (&place.files, place.path(name));
+        let fail = |error: rusqlite::Error| OpenError::sqlite(&path, &error);
+        let mut connection = match files.vfs() {
+            None => Connection::open(&path),
+            Some(vfs) => Connection::open_with_flags_and_vfs(&path, OpenFlags::default(), vfs),
+        }
+        .map_err(fail)?;
+        files.restrict(&path).map_err(|error| OpenError::io(&path, error))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Before anything is read: a second process gets an error, and no shared-memory file is made.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(fail)?;
@@ -95,8 +126,9 @@ impl Database {
         connection.pragma_update(None, "trusted_schema", "OFF").map_err(fail)?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX).map_err(fail)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(fail)?;
-        schema::migrate(&mut connection, path, migrations)?;
-        Ok(Database { connection, path: path.to_owned(), dirty: true })
+        start_log(&connection).map_err(fail)?;
+        schema::migrate(&mut connection, &path, migrations)?;
+        Ok(Database { connection, path, dirty: true })
     }
 
     /// Runs one step and commits it if it succeeds.
@@ -129,11 +161,14 @@ impl Database {
     }
 }
 
-/// Only the owner reads a database.
-fn restrict(path: &Path) -> Result<(), OpenError> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-        .map_err(|error| OpenError::io(path, error))
+/// Empties the write-ahead log that was found. After a sync that failed it may hold what can be read and is
+/// not on the disk, now or ever: written behind that, nothing would survive a power cut.
+fn start_log(connection: &Connection) -> rusqlite::Result<()> {
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        // Reading goes on, and nothing is written until there is room.
+        Err(error) if store_error(&error) == StoreError::Full => Ok(()),
+        done => done,
+    }
 }
 
 /// What an error of SQLite means to the core.

@@ -33,6 +33,11 @@ mod session;
 pub mod streams;
 pub mod translate;
 
+#[cfg(test)]
+pub(crate) use self::cache::reads_cache;
+#[cfg(test)]
+pub(crate) use self::runner::{announcement, reads_announcement};
+
 /// What the network needs to know.
 pub struct NetworkConfig {
     /// The node's key.

@@ -23,6 +23,8 @@
 pub mod blind;
 pub mod control;
 mod crypto;
+#[cfg(any(test, fuzzing))]
+pub mod decoders;
 pub mod id;
 pub mod keeper;
 pub mod keys;

@@ -48,6 +48,8 @@ mod consumers;
 mod contacts;
 mod content;
 mod daily;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod decoders;
 mod depositing;
 mod direct;
 mod invites;

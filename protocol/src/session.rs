@@ -14,6 +14,8 @@
 
 mod chain;
 mod content;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod decoders;
 mod handshake;
 pub mod limits;
 mod noise;

@@ -75,19 +75,6 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-commit() {
-    local commit
-    commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
-    [ -z "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ] || commit="$commit with changes"
-    say "$commit"
-}
-
-machine() {
-    local model
-    model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
-    say "$(uname -srm), $(getconf _NPROCESSORS_ONLN) cores${model:+ of $model}"
-}
-
 build -p murmesh-simulations
 make_work
 CAMPAIGN+=(--kills "$KILLS" --work "$WORK" --commit "$(commit)" --machine "$(machine)")

@@ -10,13 +10,15 @@ STARTED=()
 
 say() { printf '%s\n' "$*"; }
 
-# build [ARGS...]: builds what is needed, in the profile that the tests use too; ARGS name more packages.
+# build [ARGS...]: builds what is needed, in the profile that the tests use too; ARGS name more packages,
+# or `--release`, after which BIN is where it is.
 build() {
     say "building (a fresh clone takes some minutes, once)"
     (cd "$ROOT" && cargo build -p murmesh-node -p murmesh-cli "$@") || {
         say "the build failed" >&2
         exit 1
     }
+    case " $* " in *" --release "*) BIN="${CARGO_TARGET_DIR:-$ROOT/target}/release" ;; esac
 }
 
 # A directory with a short path: a socket's path is limited to 100 bytes.
@@ -82,4 +84,18 @@ stop_all() {
     for name in ${STARTED[@]+"${STARTED[@]}"}; do
         "$BIN/murmesh" --data-dir "$WORK/$name" --quiet down >/dev/null 2>&1 || true
     done
+}
+
+# What is built and what it runs on, for recorded results.
+commit() {
+    local commit
+    commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
+    [ -z "$(git -C "$ROOT" status --porcelain 2>/dev/null)" ] || commit="$commit with changes"
+    say "$commit"
+}
+
+machine() {
+    local model
+    model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
+    say "$(uname -srm), $(getconf _NPROCESSORS_ONLN) cores${model:+ of $model}"
 }

@@ -178,21 +178,6 @@ impl<B: Backend> Connection<B> {
         Ok(())
     }
 
-    /// Where the consumer of this name goes on.
-    async fn consumer_cursor(
-        &self,
-        params: SubscribeParams,
-    ) -> Result<Result<Option<String>, ControlError>, Ended> {
-        tokio::select! {
-            reply = self.shared.backend.call(Request::Subscribe(params)) => Ok(match reply {
-                Ok(Reply::Subscribe(reply)) => Ok(Some(reply.cursor)),
-                Ok(_) => Err(ErrorName::Internal.into()),
-                Err(error) => Err(error),
-            }),
-            () = cut(&self.shared.stop, self.shared.limits.flush) => Err(Ended),
-        }
-    }
-
     async fn on_subscribe(&mut self, id: &Value, mut params: SubscribeParams) -> Result<(), Ended> {
         let since = params.since.as_deref().map(str::parse::<u64>).transpose();
         let Ok(mut since) = since else {
@@ -206,7 +191,12 @@ impl<B: Backend> Connection<B> {
         let name = params.name.clone();
         let kinds = std::mem::take(&mut params.types).into_iter().collect::<BTreeSet<_>>();
         if name.is_some() {
-            match self.consumer_cursor(params).await? {
+            let asked = consumer_cursor(Arc::clone(&self.shared.backend), params);
+            let told = tokio::select! {
+                told = asked => told,
+                () = cut(&self.shared.stop, self.shared.limits.flush) => return Err(Ended),
+            };
+            match told {
                 Ok(cursor) => since = cursor.and_then(|cursor| cursor.parse().ok()),
                 Err(error) => return self.say(rpc::answer(id, &Err(error))).await,
             }
@@ -228,6 +218,16 @@ impl<B: Backend> Connection<B> {
             () = cut(&self.shared.stop, self.shared.limits.flush) => Err(Ended),
         }
     }
+}
+
+/// Where the consumer of this name goes on.
+async fn consumer_cursor<B: Backend>(
+    backend: Arc<B>,
+    params: SubscribeParams,
+) -> Result<Option<String>, ControlError> {
+    let reply = backend.call(Request::Subscribe(params)).await?;
+    let Reply::Subscribe(reply) = reply else { return Err(ErrorName::Internal.into()) };
+    Ok(Some(reply.cursor))
 }
 
 /// Ends `flush` after the node began to stop.

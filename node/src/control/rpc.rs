@@ -1,9 +1,13 @@
 //! JSON-RPC 2.0: one line to a request, an answer to one line. Pure.
 
+use std::borrow::Cow;
+
 use murmesh_protocol::control::API_VERSION;
 use murmesh_protocol::control::{ControlError, ErrorName, Event, HelloParams, HelloReply, Reply, Request};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Backend, bad_request};
 
@@ -25,41 +29,63 @@ pub(super) struct Call {
     pub(super) request: Request,
 }
 
+/// The parts of a request, as they are in the line: nothing is copied, and nothing built of what may be
+/// anything.
 #[derive(Deserialize)]
-struct Envelope {
-    jsonrpc: String,
-    #[serde(default)]
-    id: Value,
-    method: String,
-    #[serde(default)]
-    params: Option<Value>,
+struct Envelope<'a> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'a, str>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
 }
 
 /// Reads a line. The error is the line to answer with.
 pub(super) fn parse(line: &str) -> Result<Call, String> {
-    let value: Value = serde_json::from_str(line)
-        .map_err(|error| failure(&Value::Null, PARSE_ERROR, &bad_request(error.to_string())))?;
-    if value.is_array() {
+    serde_json::from_str::<IgnoredAny>(line)
+        .map_err(|error| failure(&Value::Null, PARSE_ERROR, &bad_request(brief(&error))))?;
+    if line.trim_start().starts_with('[') {
         let error = bad_request("no batches: send one object a line");
         return Err(failure(&Value::Null, INVALID_REQUEST, &error));
     }
-    let envelope: Envelope = serde_json::from_value(value)
-        .map_err(|error| failure(&Value::Null, INVALID_REQUEST, &bad_request(error.to_string())))?;
-    let id = envelope.id;
-    if !(id.is_string() || id.is_i64() || id.is_u64()) {
+    let envelope: Envelope<'_> = serde_json::from_str(line)
+        .map_err(|error| failure(&Value::Null, INVALID_REQUEST, &bad_request(brief(&error))))?;
+    let Some(id) = envelope.id.and_then(|id| id_of(id.get())) else {
         let error = bad_request("id must be a string or a whole number");
         return Err(failure(&Value::Null, INVALID_REQUEST, &error));
-    }
+    };
     if envelope.jsonrpc != "2.0" {
         return Err(failure(&id, INVALID_REQUEST, &bad_request("jsonrpc must be \"2.0\"")));
     }
-    if !Request::METHODS.contains(&envelope.method.as_str()) {
-        return Err(failure(&id, METHOD_NOT_FOUND, &bad_request(format!("no method {}", envelope.method))));
+    if !Request::METHODS.contains(&envelope.method.as_ref()) {
+        let error = bad_request(format!("no method {}", brief(&envelope.method)));
+        return Err(failure(&id, METHOD_NOT_FOUND, &error));
     }
-    let params = envelope.params.unwrap_or_else(|| json!({}));
-    match serde_json::from_value(json!({"method": envelope.method, "params": params})) {
+    // The method first: then the params are read into their type, whatever they are, and into nothing else.
+    let params = envelope.params.map_or("{}", RawValue::get);
+    let tagged = format!(r#"{{"method":"{}","params":{params}}}"#, envelope.method);
+    match serde_json::from_str(&tagged) {
         Ok(request) => Ok(Call { id, request }),
-        Err(error) => Err(failure(&id, INVALID_PARAMS, &bad_request(error.to_string()))),
+        Err(error) => Err(failure(&id, INVALID_PARAMS, &bad_request(brief(&error)))),
+    }
+}
+
+fn id_of(text: &str) -> Option<Value> {
+    let scalar = text.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
+    let id = scalar.then(|| serde_json::from_str::<Value>(text).ok()).flatten()?;
+    (id.is_string() || id.is_i64() || id.is_u64()).then_some(id)
+}
+
+/// The beginning of what may repeat a whole line.
+fn brief(told: &impl ToString) -> String {
+    const CHARS_MAX: usize = 200;
+    let told = told.to_string();
+    match told.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", told.get(..end).unwrap_or_default()),
+        None => told,
     }
 }
 

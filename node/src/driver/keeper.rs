@@ -4,11 +4,13 @@ use murmesh_protocol::keeper::io::Input;
 use murmesh_protocol::keeper::{Config, Keeper};
 use murmesh_protocol::messenger::io::{Deadline, Input as MessengerInput, PeerFacts};
 use murmesh_protocol::store::StoreError;
+use murmesh_protocol::time::Time;
+use murmesh_protocol::wire::frame::Frame;
 use tokio::sync::mpsc;
 
-use super::Engine;
 use super::local::Local;
 use super::peers::UpPeers;
+use super::{Engine, Kind};
 use crate::clock;
 use crate::links::{Command, SessionNumber, ToKeeper, ToMessenger};
 use crate::perform::{self, Performed};
@@ -20,6 +22,7 @@ pub(crate) struct KeeperEngine {
     config: Config,
     store: CustodyStore,
     machine: Option<Keeper>,
+    clock: fn() -> Time,
     peers: UpPeers,
     done: Vec<Performed>,
     local: Local<ToMessenger>,
@@ -44,12 +47,19 @@ impl KeeperEngine {
             config,
             store,
             machine: None,
+            clock: clock::now,
             peers: UpPeers::default(),
             done: Vec::new(),
             local: Local::new(messenger),
             runner,
             ended: false,
         }
+    }
+
+    /// The same by another clock.
+    #[cfg(test)]
+    pub(crate) fn by(self, clock: fn() -> Time) -> KeeperEngine {
+        KeeperEngine { clock, ..self }
     }
 
     fn note(peers: &mut UpPeers, work: &Work) {
@@ -93,12 +103,24 @@ impl Engine for KeeperEngine {
         }
     }
 
+    fn kind(work: &Work) -> Kind {
+        match work {
+            Work::Input(Input::Deadline) => Kind::Due,
+            // They only read: what is kept is handed out though nothing more can be taken.
+            Work::Input(Input::Frame(
+                _,
+                Frame::Subscribe { .. } | Frame::Get { .. } | Frame::GetRecords { .. },
+            )) => Kind::Asked,
+            Work::Up(..) | Work::Input(_) => Kind::Told,
+        }
+    }
+
     fn step(&mut self, batch: &[Work]) -> Result<usize, StoreError> {
         let mut peers = self.peers.clone();
         let Some(machine) = &mut self.machine else { return Err(StoreError::Io) };
-        let (own, mut gathered) = (self.config.own_peer, Gathered::default());
+        let (own, clock, mut gathered) = (self.config.own_peer, self.clock, Gathered::default());
         let ran = self.store.transaction(|tx| {
-            let now = clock::now();
+            let now = clock();
             for (ran, work) in (1..).zip(batch) {
                 let input = match work {
                     Work::Up(facts, _) => Input::PeerUp(*facts),
@@ -122,9 +144,9 @@ impl Engine for KeeperEngine {
     fn rebuild(&mut self) -> Result<(), StoreError> {
         self.machine = None;
         self.done.clear();
-        let (config, peers, mut done) = (self.config, &self.peers, Vec::new());
+        let (config, clock, peers, mut done) = (self.config, self.clock, &self.peers, Vec::new());
         let machine = self.store.transaction(|tx| {
-            let now = clock::now();
+            let now = clock();
             let mut machine = Keeper::restore(config, now, tx)?;
             for facts in peers.facts() {
                 machine.handle(now, Input::PeerUp(facts), tx)?;
@@ -162,6 +184,10 @@ impl Engine for KeeperEngine {
             // The runner is gone only when the node stops.
             let _ = self.runner.send(commands).await;
         }
+    }
+
+    fn discard(&mut self) {
+        self.done.clear();
     }
 
     async fn hand_over(&mut self) {

@@ -10,12 +10,13 @@ use murmesh_protocol::keeper::io::Input as KeeperInput;
 use murmesh_protocol::messenger::io::{Deadline, Input, RequestId};
 use murmesh_protocol::messenger::{Config, Messenger, RestoreError};
 use murmesh_protocol::store::StoreError;
+use murmesh_protocol::time::Time;
 use rand::rngs::ChaCha20Rng;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Engine;
 use super::local::Local;
 use super::peers::UpPeers;
+use super::{Engine, Kind};
 use crate::control::{Backlog, EventHub};
 use crate::links::{Answer, Command, SessionNumber, ToKeeper, ToMessenger};
 use crate::perform::{self, Performed};
@@ -36,6 +37,7 @@ pub(crate) struct MessengerEngine {
     machine: Option<Messenger>,
     unreadable: Option<StoreError>,
     rng: ChaCha20Rng,
+    clock: fn() -> Time,
     peers: UpPeers,
     reachable: Option<(Vec<String>, Vec<String>)>,
     asked: BTreeMap<RequestId, oneshot::Sender<Answer>>,
@@ -96,6 +98,7 @@ impl MessengerEngine {
             machine: None,
             unreadable: None,
             rng: entropy::rng(),
+            clock: clock::now,
             peers: UpPeers::default(),
             reachable: None,
             asked: BTreeMap::new(),
@@ -106,6 +109,12 @@ impl MessengerEngine {
             hub: surroundings.hub,
             ended: false,
         }
+    }
+
+    /// The same by another clock and with other randomness.
+    #[cfg(test)]
+    pub(crate) fn seeded(self, clock: fn() -> Time, rng: ChaCha20Rng) -> MessengerEngine {
+        MessengerEngine { clock, rng, ..self }
     }
 
     fn on_command(&mut self, request: Request, answer: oneshot::Sender<Answer>) -> Option<Work> {
@@ -135,9 +144,9 @@ impl MessengerEngine {
             }
         };
         let name = params.name.as_deref().unwrap_or(NICKNAME);
-        let rng = &mut self.rng;
+        let (now, rng) = ((self.clock)(), &mut self.rng);
         let reply = store
-            .transaction(|tx| Messenger::create(name, clock::now(), tx, rng).map_err(Failed))
+            .transaction(|tx| Messenger::create(name, now, tx, rng).map_err(Failed))
             .map_err(|Failed(error)| error)?;
         self.rebuild().map_err(store_error)?;
         tracing::info!("an account was made");
@@ -152,7 +161,7 @@ impl MessengerEngine {
     }
 
     fn tell_peer_event(&self, body: EventBody) {
-        let at = clock::now().into();
+        let at = (self.clock)().into();
         self.hub.publish(Event { cursor: String::new(), at, body });
     }
 
@@ -212,6 +221,14 @@ impl Engine for MessengerEngine {
         }
     }
 
+    fn kind(work: &Work) -> Kind {
+        match work {
+            Work::Command(..) => Kind::Asked,
+            Work::Input(Input::Deadline) => Kind::Due,
+            Work::Up(..) | Work::Input(_) => Kind::Told,
+        }
+    }
+
     fn step(&mut self, batch: &[Work]) -> Result<usize, StoreError> {
         let mut peers = self.peers.clone();
         let mut reachable = self.reachable.clone();
@@ -219,9 +236,9 @@ impl Engine for MessengerEngine {
             batch.iter().for_each(|work| Self::note(&mut self.peers, &mut self.reachable, work));
             return Ok(batch.len());
         };
-        let (own, rng, mut gathered) = (self.own, &mut self.rng, Gathered::default());
+        let (own, clock, rng, mut gathered) = (self.own, self.clock, &mut self.rng, Gathered::default());
         let ran = store.transaction(|tx| {
-            let now = clock::now();
+            let now = clock();
             for (ran, work) in (1..).zip(batch) {
                 let input = match work {
                     Work::Up(facts, _) => Input::PeerUp(*facts),
@@ -248,10 +265,11 @@ impl Engine for MessengerEngine {
         self.done.clear();
         let Some(store) = &mut self.store else { return Ok(()) };
         let config = Config { own_peer: self.own, rolled_back: store.rolled_back() };
-        let (own, rng, peers, reachable) = (self.own, &mut self.rng, &self.peers, &self.reachable);
+        let (own, clock, rng) = (self.own, self.clock, &mut self.rng);
+        let (peers, reachable) = (&self.peers, &self.reachable);
         let mut done = Vec::new();
         let restored = store.transaction(|tx| {
-            let now = clock::now();
+            let now = clock();
             let mut machine = Messenger::restore(config, now, tx, rng)?;
             let told = peers.facts().map(Input::PeerUp);
             let (own_addresses, others) = reachable.clone().unwrap_or_default();
@@ -271,10 +289,13 @@ impl Engine for MessengerEngine {
         };
         match restored {
             Ok(machine) => {
-                store.acknowledge_rollback()?;
-                self.machine = Some(machine);
-                self.done = done;
-                Ok(())
+                let acknowledged = store.acknowledge_rollback();
+                self.unreadable = acknowledged.err();
+                if acknowledged.is_ok() {
+                    self.machine = Some(machine);
+                    self.done = done;
+                }
+                acknowledged
             }
             Err(RestoreError::NoAccount) => Ok(()),
             Err(RestoreError::Store(error)) => Err(error),
@@ -309,6 +330,10 @@ impl Engine for MessengerEngine {
             // The runner is gone only when the node stops.
             let _ = self.runner.send(commands).await;
         }
+    }
+
+    fn discard(&mut self) {
+        self.done.clear();
     }
 
     async fn hand_over(&mut self) {

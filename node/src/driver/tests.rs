@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures::FutureExt;
 use murmesh_protocol::control::{InitParams, Reply, Request, SendParams};
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::time::Time;
@@ -15,17 +16,23 @@ use crate::store::{PrivateStore, Unlock};
 
 mod bounds;
 mod events;
+mod power;
 
 /// What happened, in order.
 type Story = Arc<Mutex<Vec<String>>>;
 
-/// Runs texts. "bad" fails, "panic" panics, whatever else is in the batch. "large" is half as much as a
-/// transaction takes in, "loud" causes as much as one gives out.
+/// Runs texts. "bad" is damage, "full" is the disk's fault, "panic" panics, whatever else is in the batch.
+/// "large" is half as much as a transaction takes in, "loud" causes as much as one gives out.
+#[derive(Default)]
 struct Fake {
     story: Story,
     done: Vec<String>,
     ended: bool,
     deadline: Option<Time>,
+    /// The deadline fails whenever it runs.
+    poisoned: bool,
+    /// Being rebuilt, it wants something done.
+    greets: bool,
 }
 
 impl Fake {
@@ -52,13 +59,25 @@ impl Engine for Fake {
         if *work == "large" { BATCH_BYTES_MAX / 2 } else { 1 }
     }
 
+    fn kind(work: &&'static str) -> Kind {
+        match *work {
+            "deadline" => Kind::Due,
+            "ask" => Kind::Asked,
+            _ => Kind::Told,
+        }
+    }
+
     fn step(&mut self, batch: &[&'static str]) -> Result<usize, StoreError> {
         let ran = batch.iter().position(|work| *work == "loud").map_or(batch.len(), |loud| loud + 1);
         let batch = &batch[..ran];
         self.tell(format!("step {}", batch.join(",")));
-        self.deadline = self.deadline.filter(|_| !batch.contains(&"deadline"));
+        let due = batch.contains(&"deadline");
+        self.deadline = self.deadline.filter(|_| !due || self.poisoned);
         assert!(!batch.contains(&"panic"));
-        if batch.contains(&"bad") {
+        if batch.contains(&"bad") || (due && self.poisoned) {
+            return Err(StoreError::Corrupt);
+        }
+        if batch.contains(&"full") {
             return Err(StoreError::Full);
         }
         self.done = batch.iter().map(|&text| text.to_owned()).collect();
@@ -66,7 +85,7 @@ impl Engine for Fake {
     }
 
     fn rebuild(&mut self) -> Result<(), StoreError> {
-        self.done.clear();
+        self.done = Vec::from_iter(self.greets.then(|| "greeting".to_owned()));
         self.tell("rebuild");
         Ok(())
     }
@@ -79,6 +98,11 @@ impl Engine for Fake {
 
     fn give_up(&mut self, work: &'static str, error: StoreError) {
         self.tell(format!("give up {work}: {error}"));
+    }
+
+    fn discard(&mut self) {
+        self.tell("discard");
+        self.done.clear();
     }
 
     async fn hand_over(&mut self) {
@@ -108,7 +132,7 @@ async fn story_by(clock: fn() -> Time, messages: &[&'static str], deadline: Opti
     for message in messages {
         sender.send(*message).await.unwrap();
     }
-    let engine = Fake { story: story.clone(), done: Vec::new(), ended: false, deadline };
+    let engine = Fake { story: story.clone(), deadline, ..Fake::default() };
     Driver::new(engine, clock).run(receiver).await;
     let told = story.lock().unwrap();
     told.clone()
@@ -130,7 +154,7 @@ async fn one_bad_message_is_dropped_and_the_others_run_once_more() {
         "step a",
         "perform a",
         "step bad",
-        "give up bad: the disk is full",
+        "give up bad: the database is damaged",
         "rebuild",
         "step b",
         "perform b",
@@ -144,6 +168,57 @@ async fn a_panic_is_a_failed_step() {
     let told = story_of(&["panic", "a", "end"], None).await;
     assert!(told.contains(&"give up panic: the disk failed".to_owned()), "{told:?}");
     assert!(told.contains(&"perform a".to_owned()), "{told:?}");
+}
+
+/// What a machine does at each of several times, when it is sent this or nothing.
+fn turns(engine: Fake, at: &[(u64, Option<&'static str>)]) -> Vec<String> {
+    let story = engine.story.clone();
+    let (_sender, mut messages) = mpsc::channel(1);
+    let mut driver = Driver::new(engine, power::clock::now);
+    for (ms, message) in at {
+        power::clock::set(Time(*ms));
+        driver.turn(*message, &mut messages).now_or_never().expect("nothing to wait for");
+    }
+    let told = story.lock().unwrap();
+    told.clone()
+}
+
+#[test]
+fn a_disk_that_fails_a_message_alone_is_left_alone_but_for_what_is_asked() {
+    let pause = u64::try_from(REBUILD_PAUSE.as_millis()).unwrap();
+    let at = [(5, Some("full")), (6, Some("a")), (7, Some("ask")), (5 + pause, Some("b"))];
+    let told = turns(Fake { greets: true, ..Fake::default() }, &at);
+    let rest = [
+        "step full",
+        "rebuild",
+        "perform greeting",
+        "step full",
+        "give up full: the disk is full",
+        "rebuild",
+        "discard",
+        "give up a: the disk is full",
+        "step ask",
+        "perform ask",
+        "rebuild",
+        "perform greeting",
+        "step b",
+        "perform b",
+    ];
+    assert_eq!(told, rest);
+}
+
+/// On a full disk a deadline that was due ran, failed and was due again, for ever and at once; every time
+/// the machine was rebuilt and told all peers so.
+#[test]
+fn a_deadline_that_fails_alone_waits_and_nothing_else_does() {
+    let pause = u64::try_from(REBUILD_PAUSE.as_millis()).unwrap();
+    let at = [(5, None), (5, None), (6, Some("a")), (5 + pause, None)];
+    let told = turns(Fake { poisoned: true, deadline: Some(Time(1)), ..Fake::default() }, &at);
+    let failed =
+        ["step deadline", "rebuild", "step deadline", "give up deadline: the database is damaged", "rebuild"];
+    let idle = ["flush"].as_slice();
+    let rest = [idle, &failed, idle, &["step a", "perform a"], idle, &failed].concat();
+    assert_eq!(told, rest);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use murmesh_protocol::wire::codec;
 use murmesh_protocol::wire::frame::Tombstone;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{Database, OpenError, logged, schema, signed, unsigned};
+use super::{Database, OpenError, Place, logged, schema, signed, unsigned};
 
 /// See the module.
 #[derive(Debug)]
@@ -26,7 +26,12 @@ impl CustodyStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(directory: &Path) -> Result<CustodyStore, OpenError> {
-        Ok(CustodyStore { database: Database::open(&directory.join(DATABASE), schema::CUSTODY)? })
+        CustodyStore::open_at(&Place::system(directory))
+    }
+
+    /// The same in any place.
+    pub(crate) fn open_at(place: &Place) -> Result<CustodyStore, OpenError> {
+        Ok(CustodyStore { database: Database::open(place, DATABASE, schema::CUSTODY)? })
     }
 
     /// Runs one step and commits it if it succeeds.

@@ -4,7 +4,7 @@
 //! it: a file ahead of the database means that the database was rolled back or restored, and sessions
 //! must not go on from it. SPEC §9.2.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use murmesh_protocol::control::files::PRIVATE_DATABASE as DATABASE;
 use murmesh_protocol::messenger::store::MessengerStore;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use self::transaction::Transaction;
 use super::seal::{self, Kdf, Keys, Secret};
-use super::{Database, OpenError, logged, schema, signed, unsigned};
+use super::{Database, OpenError, Place, logged, schema, signed, unsigned};
 use crate::{entropy, files};
 
 mod transaction;
@@ -58,12 +58,20 @@ impl PrivateStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(directory: &Path, unlock: &Unlock) -> Result<PrivateStore, OpenError> {
-        let path = directory.join(DATABASE);
-        let mut database = Database::open(&path, schema::PRIVATE)?;
-        let mut rng = entropy::rng();
-        let wraps = Wraps { directory, path: &path, unlock };
+        PrivateStore::open_at(&Place::system(directory), unlock, entropy::rng())
+    }
+
+    /// The same in any place, with randomness of any kind.
+    pub(crate) fn open_at(
+        place: &Place,
+        unlock: &Unlock,
+        mut rng: ChaCha20Rng,
+    ) -> Result<PrivateStore, OpenError> {
+        let path = place.path(DATABASE);
+        let mut database = Database::open(place, DATABASE, schema::PRIVATE)?;
+        let wraps = Wraps { place, path: &path, unlock };
         let data_key = wraps.data_key(&mut database, &mut rng)?;
-        let rolled_back = raise_generation(&mut database, directory)?;
+        let rolled_back = raise_generation(&mut database, place)?;
         Ok(PrivateStore { database, keys: Keys::of(&data_key), rng, rolled_back })
     }
 
@@ -117,7 +125,7 @@ impl PrivateStore {
 
 /// Finds or makes the data key.
 struct Wraps<'a> {
-    directory: &'a Path,
+    place: &'a Place,
     path: &'a Path,
     unlock: &'a Unlock,
 }
@@ -187,7 +195,7 @@ impl Wraps<'_> {
         written.map_err(|error: StoreError| OpenError::io(self.path, error))?;
         if with_passphrase {
             // The file opens nothing any more; that it is gone is tidiness, not safety.
-            let _ = std::fs::remove_file(self.directory.join(KEY_FILE));
+            let _ = self.place.files.remove(&self.place.path(KEY_FILE));
         }
         Ok(())
     }
@@ -201,13 +209,9 @@ impl Wraps<'_> {
         Ok(Kdf { memory_kib: read("memory_kib")?, passes: read("passes")?, lanes: read("lanes")? })
     }
 
-    fn key_path(&self) -> PathBuf {
-        self.directory.join(KEY_FILE)
-    }
-
     fn key_file(&self) -> Result<Option<Secret>, OpenError> {
-        let path = self.key_path();
-        match std::fs::read(&path).map(Zeroizing::new) {
+        let path = self.place.path(KEY_FILE);
+        match self.place.files.read(&path).map(Zeroizing::new) {
             Ok(bytes) => match bytes.as_slice().try_into() {
                 Ok(key) => Ok(Some(Secret(key))),
                 Err(_) => Err(OpenError::Locked("private.key is not a key")),
@@ -219,27 +223,32 @@ impl Wraps<'_> {
 
     fn make_key_file(&self, rng: &mut ChaCha20Rng) -> Result<Secret, OpenError> {
         let key = Secret::random(rng);
-        let path = self.key_path();
-        files::replace(&path, &key.0).map_err(|error| OpenError::io(&path, error))?;
+        let path = self.place.path(KEY_FILE);
+        files::replace_on(&*self.place.files, &path, &key.0).map_err(|error| OpenError::io(&path, error))?;
         Ok(key)
     }
 }
 
 /// Raises the generation in the database, then in the file; says whether the database was behind.
-fn raise_generation(database: &mut Database, directory: &Path) -> Result<bool, OpenError> {
-    let path = directory.join(GENERATION_FILE);
+fn raise_generation(database: &mut Database, place: &Place) -> Result<bool, OpenError> {
+    let path = place.path(GENERATION_FILE);
     let fail = |error: rusqlite::Error| OpenError::sqlite(&database.path, &error);
     let in_database = number(&database.connection, "generation").map_err(fail)?.unwrap_or(0);
     let pending = number(&database.connection, "rolled_back").map_err(fail)?.unwrap_or(0) != 0;
-    let in_file = match std::fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse::<u64>().ok(),
+    let in_file = match place.files.read(&path) {
+        Ok(text) => String::from_utf8(text).ok().and_then(|text| text.trim().parse::<u64>().ok()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(OpenError::io(&path, error)),
     };
     // A database that has been opened before and has no file came from somewhere else.
     let behind = in_file.map_or(in_database > 1, |in_file| in_file > in_database);
     let rolled_back = pending || behind;
-    let next = in_database.max(in_file.unwrap_or(0)).saturating_add(1);
+    // While there never was a file the first generation goes on: a start that was cut off before it wrote
+    // one must not look like a database without its file the next time.
+    let next = match in_file {
+        None if in_database <= 1 => 1,
+        in_file => in_database.max(in_file.unwrap_or(0)).saturating_add(1),
+    };
     let written = database.transaction(|tx| {
         set_number(tx, "generation", next)?;
         set_number(tx, "rolled_back", u64::from(rolled_back))
@@ -248,7 +257,8 @@ fn raise_generation(database: &mut Database, directory: &Path) -> Result<bool, O
         StoreError::Full => OpenError::Full,
         StoreError::Io | StoreError::Corrupt => OpenError::io(&database.path, error),
     })?;
-    files::replace(&path, next.to_string().as_bytes()).map_err(|error| OpenError::io(&path, error))?;
+    files::replace_on(&*place.files, &path, next.to_string().as_bytes())
+        .map_err(|error| OpenError::io(&path, error))?;
     Ok(rolled_back)
 }
 

@@ -19,6 +19,12 @@ pub(super) fn load(path: &Path) -> Vec<Cached> {
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
+/// Reads what a cache file holds, for the list of decoders.
+#[cfg(test)]
+pub(crate) fn reads_cache(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Vec<Cached>>(bytes).is_ok()
+}
+
 /// Replaces the cache.
 ///
 /// # Errors

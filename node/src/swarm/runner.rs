@@ -38,6 +38,9 @@ mod regions;
 mod sessions;
 mod shell;
 
+#[cfg(test)]
+pub(crate) use self::regions::{announcement, reads_announcement};
+
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// How often the slow duties are due.

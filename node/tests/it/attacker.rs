@@ -4,7 +4,8 @@ use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::DialOpts;
-use libp2p::{Multiaddr, Stream, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{Multiaddr, Stream, StreamProtocol, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p_stream::IncomingStreams;
 use murmesh_node::swarm::streams::PROTOCOL;
 use murmesh_node::swarm::translate;
 use murmesh_protocol::id::PeerId;
@@ -21,7 +22,13 @@ pub(crate) struct Attacker {
     control: libp2p_stream::Control,
     node: libp2p::PeerId,
     driver: JoinHandle<()>,
+    /// Gossip of the node's is accepted, and not read: it does not listen to who takes none.
+    _gossip: Vec<IncomingStreams>,
 }
+
+/// What the node calls gossip.
+pub(crate) const GOSSIP: [StreamProtocol; 2] =
+    [StreamProtocol::new("/murmesh/1/gossip/1.1.0"), StreamProtocol::new("/murmesh/1/gossip/1.0.0")];
 
 fn swarm(keypair: Keypair) -> Swarm<libp2p_stream::Behaviour> {
     SwarmBuilder::with_existing_identity(keypair)
@@ -53,22 +60,36 @@ impl Attacker {
 
     /// The same under a key; none if it is not let in.
     pub(crate) async fn try_connect(keypair: &Keypair, node: &Stub, address: &Multiaddr) -> Option<Attacker> {
+        Attacker::at(keypair, libp2p::PeerId::from(node.keypair.public()), address).await
+    }
+
+    /// The same, of any node.
+    pub(crate) async fn at(keypair: &Keypair, node: libp2p::PeerId, address: &Multiaddr) -> Option<Attacker> {
         let mut swarm = swarm(keypair.clone());
         let peer = translate::peer_in(swarm.local_peer_id()).unwrap();
-        let node = libp2p::PeerId::from(node.keypair.public());
         let mut control = swarm.behaviour().new_control();
+        let gossip = GOSSIP.map(|protocol| control.accept(protocol).unwrap()).into();
         swarm.dial(DialOpts::peer_id(node).addresses(vec![address.clone()]).build()).unwrap();
         // Before it, libp2p-stream may miss the connection and wait for ever.
-        let connected =
-            async { while !matches!(swarm.next().await, Some(SwarmEvent::ConnectionEstablished { .. })) {} };
-        timeout(PATIENCE, connected).await.expect("connects");
+        let connected = async {
+            loop {
+                match swarm.next().await {
+                    Some(SwarmEvent::ConnectionEstablished { .. }) => break true,
+                    Some(SwarmEvent::OutgoingConnectionError { .. }) => break false,
+                    _ => {}
+                }
+            }
+        };
+        if !timeout(PATIENCE, connected).await.expect("connects or not") {
+            return None;
+        }
         let driver = tokio::spawn(async move {
             loop {
                 swarm.next().await;
             }
         });
         let stream = timeout(PATIENCE, control.open_stream(node, PROTOCOL)).await.expect("answers");
-        Some(Attacker { peer, stream: stream.ok()?, control, node, driver })
+        Some(Attacker { peer, stream: stream.ok()?, control, node, driver, _gossip: gossip })
     }
 
     /// Connects and says HELLO.
@@ -80,7 +101,12 @@ impl Attacker {
 
     /// Opens one more frame stream on the same connection.
     pub(crate) async fn another_stream(&mut self) -> std::io::Result<Stream> {
-        timeout(PATIENCE, self.control.open_stream(self.node, PROTOCOL))
+        self.open(PROTOCOL).await
+    }
+
+    /// Opens a stream of any protocol.
+    pub(crate) async fn open(&mut self, protocol: StreamProtocol) -> std::io::Result<Stream> {
+        timeout(PATIENCE, self.control.open_stream(self.node, protocol))
             .await
             .expect("answers")
             .map_err(std::io::Error::other)

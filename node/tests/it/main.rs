@@ -9,8 +9,10 @@
 
 mod attacker;
 mod bounds;
+mod damaged;
 mod dialing;
 mod hostile;
+mod living;
 mod network;
 mod nodes;
 mod process;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::stub::{PATIENCE, loopback};
 
-fn config(directory: &Path, peers: &[String]) -> Config {
+pub(crate) fn config(directory: &Path, peers: &[String]) -> Config {
     Config {
         listen: vec![loopback()],
         peers: peers.iter().map(|peer| peer.parse().unwrap()).collect(),
@@ -22,15 +22,15 @@ fn config(directory: &Path, peers: &[String]) -> Config {
     }
 }
 
-async fn start(directory: &TempDir, peers: &[String]) -> Node {
+pub(crate) async fn start(directory: &TempDir, peers: &[String]) -> Node {
     Node::start(&config(directory.path(), peers), &Unlock::default()).await.unwrap()
 }
 
-async fn address(node: &Node) -> String {
+pub(crate) async fn address(node: &Node) -> String {
     node.status().await.unwrap().listen.first().unwrap().clone()
 }
 
-async fn init(node: &Node, name: &str) {
+pub(crate) async fn init(node: &Node, name: &str) {
     let made = node.call(Request::Init(InitParams { name: Some(name.to_owned()) })).await;
     assert!(matches!(made, Ok(Reply::Init(_))), "{made:?}");
 }
@@ -50,7 +50,7 @@ async fn contacts(node: &Node) -> Vec<ContactReply> {
     }
 }
 
-async fn send(node: &Node, to: &str, text: &str) -> Result<String, ControlError> {
+pub(crate) async fn send(node: &Node, to: &str, text: &str) -> Result<String, ControlError> {
     let params = SendParams { to: to.to_owned(), text: text.to_owned(), client_id: None, expire_ms: None };
     match node.call(Request::Send(params)).await {
         Ok(Reply::Send(sent)) => Ok(sent.id),
@@ -59,7 +59,7 @@ async fn send(node: &Node, to: &str, text: &str) -> Result<String, ControlError>
     }
 }
 
-async fn messages(node: &Node) -> Vec<MessageReply> {
+pub(crate) async fn messages(node: &Node) -> Vec<MessageReply> {
     let params = ReadParams { who: None, unread: false, since: None, limit: None, peek: true };
     match node.call(Request::Read(params)).await {
         Ok(Reply::Read(read)) => read.messages,
@@ -68,7 +68,7 @@ async fn messages(node: &Node) -> Vec<MessageReply> {
 }
 
 /// Waits for a condition, asked again and again.
-async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
         assert!(Instant::now() < deadline, "never: {what}");
@@ -81,7 +81,7 @@ async fn connected(node: &Node, peers: u64) {
 }
 
 /// Alice and Bob, contacts of each other.
-async fn friends(a: &Node, b: &Node) {
+pub(crate) async fn friends(a: &Node, b: &Node) {
     init(a, "alice").await;
     init(b, "bob").await;
     let ticket = ticket(a).await;
@@ -95,7 +95,7 @@ async fn friends(a: &Node, b: &Node) {
     }
 }
 
-async fn state_of(node: &Node, id: &str) -> Option<MessageState> {
+pub(crate) async fn state_of(node: &Node, id: &str) -> Option<MessageState> {
     messages(node).await.into_iter().find(|message| message.id == id).map(|message| message.state)
 }
 

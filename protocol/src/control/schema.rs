@@ -16,7 +16,7 @@ const SHAPES: &str = "/components/schemas";
 #[must_use]
 pub fn open_rpc(version: &str) -> Value {
     let settings =
-        SchemaSettings::draft07().with(|settings| SHAPES.clone_into(&mut settings.definitions_path.to_mut()));
+        SchemaSettings::draft07().with(|settings| SHAPES.clone_into(settings.definitions_path.to_mut()));
     let mut generator = settings.into_generator();
     let requests = Value::from(Request::json_schema(&mut generator));
     let event = Value::from(generator.subschema_for::<Event>());

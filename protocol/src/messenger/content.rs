@@ -10,7 +10,7 @@ use crate::limits::{
     ADDRESS_BYTES_MAX, ADDRESSES_MAX, NAME_BYTES_MAX, PARTS_MAX, RECEIPT_RANGES_MAX, TEXT_BYTES_MAX,
 };
 use crate::time::Time;
-use crate::wire::codec::{self, Malformed};
+use crate::wire::codec::{self, DecodeError};
 
 /// The content of one sealed message. The order of the variants is the format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,7 @@ pub(crate) struct ContentV1 {
     /// The recipient's manifest as the sender last saw it.
     pub(crate) yours: ManifestMark,
     /// What is said.
+    #[serde(deserialize_with = "codec::at_most::<_, _, PARTS_MAX>")]
     pub(crate) parts: Vec<Part>,
 }
 
@@ -92,6 +93,7 @@ pub(crate) struct Receipt {
     pub(crate) run: u64,
     pub(crate) up_to: u64,
     /// Ascending, apart from each other, each from > `up_to` + 1.
+    #[serde(deserialize_with = "codec::at_most::<_, _, RECEIPT_RANGES_MAX>")]
     pub(crate) beyond: Vec<(u64, u64)>,
 }
 
@@ -148,6 +150,7 @@ impl MailboxTold {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Whereabouts {
     pub(crate) peer: PeerId,
+    #[serde(deserialize_with = "codec::at_most::<_, _, ADDRESSES_MAX>")]
     pub(crate) addresses: Vec<String>,
     pub(crate) valid_until: Time,
 }
@@ -158,13 +161,9 @@ impl Content {
     }
 
     /// Reads a content and checks its parts against their limits.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<ContentV1, Malformed> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<ContentV1, DecodeError> {
         let Content::V1(content) = codec::decode(bytes)?;
-        if content.parts.len() <= PARTS_MAX && content.parts.iter().all(Part::within_limits) {
-            Ok(content)
-        } else {
-            Err(Malformed)
-        }
+        if content.parts.iter().all(Part::within_limits) { Ok(content) } else { Err(DecodeError::Malformed) }
     }
 }
 
@@ -172,9 +171,7 @@ impl Part {
     fn within_limits(&self) -> bool {
         match self {
             Part::Text(text) => text.text.len() <= TEXT_BYTES_MAX && text.place.seq >= 1,
-            Part::Receipt(receipt) => {
-                receipt.beyond.len() <= RECEIPT_RANGES_MAX && receipt.beyond.iter().all(|(a, b)| a <= b)
-            }
+            Part::Receipt(receipt) => receipt.beyond.iter().all(|(a, b)| a <= b),
             Part::Introduction(introduction) => {
                 introduction.nickname.len() <= NAME_BYTES_MAX && introduction.whereabouts.within_limits()
             }
@@ -186,7 +183,7 @@ impl Part {
 
 impl Whereabouts {
     pub(crate) fn within_limits(&self) -> bool {
-        self.addresses.len() <= ADDRESSES_MAX && self.addresses.iter().all(|a| a.len() <= ADDRESS_BYTES_MAX)
+        self.addresses.iter().all(|a| a.len() <= ADDRESS_BYTES_MAX)
     }
 }
 

@@ -11,10 +11,11 @@ use super::store::{From, MessengerStore, Row, Stored, Table};
 use super::story::Story;
 use crate::control::{ContactState, Event, MessageState, Path, QueuedReason};
 use crate::id::{AccountId, InviteToken, MessageId, PeerId, SessionId};
-use crate::limits::SESSIONS_PER_PREKEY_MAX;
+use crate::limits::{ADDRESSES_MAX, RECEIVED_RANGES_MAX, RUNS_PER_CONTACT_MAX, SESSIONS_PER_PREKEY_MAX};
 use crate::store::StoreError;
 use crate::time::{Day, Time};
 use crate::wire::codec;
+use crate::wire::ticket::TICKET_HINTS_MAX;
 
 /// A typed row.
 pub(crate) trait Record: Serialize + DeserializeOwned {
@@ -99,6 +100,7 @@ pub(crate) struct PrekeyRow {
     /// Made for an invite, not published in the account's public record.
     pub(crate) invite: bool,
     /// Ephemeral keys of the handshakes that began a session with it: none of them begins another.
+    #[serde(deserialize_with = "codec::at_most::<_, _, SESSIONS_PER_PREKEY_MAX>")]
     pub(crate) begun: Vec<[u8; 32]>,
 }
 
@@ -151,7 +153,7 @@ pub(crate) struct ContactRow {
     pub(crate) mailbox: Option<MailboxTold>,
     pub(crate) whereabouts: Option<Whereabouts>,
     /// What they were last told of our whereabouts, and when.
-    pub(crate) told: Option<(Vec<String>, Time)>,
+    pub(crate) told: Option<Told>,
     /// The session to send on.
     pub(crate) preferred: Option<SessionId>,
     /// The one before it, which the contact may use still: it is told that we have it (SPEC §5.5).
@@ -160,6 +162,7 @@ pub(crate) struct ContactRow {
     /// Number of our last message to them.
     pub(crate) sent: u64,
     /// What has arrived of theirs, by run.
+    #[serde(deserialize_with = "codec::at_most::<_, _, RUNS_PER_CONTACT_MAX>")]
     pub(crate) received: Vec<ReceivedRun>,
     pub(crate) receipt_owed: bool,
     /// Messages of theirs that no `read` has shown.
@@ -172,10 +175,19 @@ impl core::fmt::Debug for ContactRow {
     }
 }
 
+/// What somebody was told of our whereabouts.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Told {
+    #[serde(deserialize_with = "codec::at_most::<_, _, ADDRESSES_MAX>")]
+    pub(crate) addresses: Vec<String>,
+    pub(crate) at: Time,
+}
+
 /// The ticket a contact was added by.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TicketRow {
     pub(crate) token: InviteToken,
+    #[serde(deserialize_with = "codec::at_most::<_, _, TICKET_HINTS_MAX>")]
     pub(crate) hints: Vec<String>,
 }
 
@@ -186,6 +198,7 @@ pub(crate) struct ReceivedRun {
     /// All up to this one.
     pub(crate) up_to: u64,
     /// Ranges beyond it, ascending, not touching.
+    #[serde(deserialize_with = "codec::at_most::<_, _, RECEIVED_RANGES_MAX>")]
     pub(crate) beyond: Vec<(u64, u64)>,
 }
 
@@ -400,6 +413,42 @@ impl Record for ConsumerRow {
 mod tests {
     use super::*;
     use crate::id::sha256;
+    use crate::messenger::store::MemoryStore;
+    use crate::wire::bundle::BUNDLE_BYTES;
+
+    fn read_back<R: Record>(row: &R) -> Result<Vec<R>, StoreError> {
+        let mut store = MemoryStore::default();
+        store.transaction(|tx| save(tx, row))?;
+        store.transaction(|tx| scan(tx))
+    }
+
+    /// Story: 128 KiB was the most that a decode took, whoever had written the bytes. Of a prekey with which
+    /// strangers had begun 4,053 sessions (40 hours at the rate they are let in), and of a contact that had left gaps in
+    /// eight runs, rows were written that nobody could read again: the account was damaged for good.
+    #[test]
+    fn rows_are_read_back_at_their_bounds() {
+        let ephemeral = |i: usize| sha256(&[&i.to_le_bytes()]);
+        let prekey = PrekeyRow {
+            hint: [0; 8],
+            bundle_id: [0; 32],
+            bundle: vec![0; BUNDLE_BYTES],
+            pair: vec![0; 97],
+            made_at: Time(0),
+            keep_until: Time(0),
+            invite: false,
+            begun: (0..SESSIONS_PER_PREKEY_MAX).map(ephemeral).collect(),
+        };
+        assert_eq!(read_back(&prekey).map(|rows| rows.len()), Ok(1));
+        let far = |i: usize| u64::MAX - 2 * u64::try_from(i).unwrap();
+        let run = |run: usize| ReceivedRun {
+            run: far(run),
+            up_to: 0,
+            beyond: (0..RECEIVED_RANGES_MAX).rev().map(|i| (far(i), far(i))).collect(),
+        };
+        let mut contact = crate::messenger::decoders::samples::contact();
+        contact.received = (0..RUNS_PER_CONTACT_MAX).map(run).collect();
+        assert_eq!(read_back(&contact).map(|rows| rows.len()), Ok(1));
+    }
 
     #[test]
     fn a_handshake_begins_one_session_and_a_prekey_so_many() {

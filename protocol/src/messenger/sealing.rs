@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::content::{Content, ContentV1, Part};
 use super::io::{Output, PeerFault};
-use super::rows::{self, ContactRow, SealedRow};
+use super::rows::{self, ContactRow, SealedRow, Told};
 use super::sessions::Live;
 use super::timers::Timer;
 use super::{Messenger, Query, Step};
@@ -61,14 +61,14 @@ impl Messenger {
         let stale = contact
             .told
             .as_ref()
-            .is_none_or(|(told, at)| *told != here.addresses && step.now.since(*at) >= WHEREABOUTS_MS);
+            .is_none_or(|told| told.addresses != here.addresses && step.now.since(told.at) >= WHEREABOUTS_MS);
         if first {
             parts.insert(0, Part::Introduction(self.me.introduction(step.now, own_peer)));
         } else if stale {
             parts.push(Part::Whereabouts(here.clone()));
         }
         if first || stale {
-            contact.told = Some((here.addresses, step.now));
+            contact.told = Some(Told { addresses: here.addresses, at: step.now });
             rows::save(step.store, contact)?;
         }
         parts.extend(also.map(Part::AlsoHas));

@@ -16,7 +16,7 @@ use crate::wire::frame::Refusal;
 
 /// The steps of one message, in order. Encoded one by one: an outbox of many thousands is in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Story(Vec<Box<[u8]>>);
+pub(crate) struct Story(#[serde(deserialize_with = "codec::at_most::<_, _, STEPS_MAX>")] Vec<Box<[u8]>>);
 
 /// One step.
 #[derive(Serialize, Deserialize)]

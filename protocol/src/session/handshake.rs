@@ -255,7 +255,7 @@ fn write_payload(local: &LocalDevice<'_>, token: Option<InviteToken>, next: &[u8
 }
 
 /// Who introduces itself, and the key our first epoch is made to.
-fn read_payload(read: &noise::Read) -> Option<(Introduction, [u8; 32])> {
+pub(super) fn read_payload(read: &noise::Read) -> Option<(Introduction, [u8; 32])> {
     let device_dh = read.remote?;
     let mut reader = Reader::new(&read.payload);
     let peer_next = reader.array()?;

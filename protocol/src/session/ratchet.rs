@@ -290,7 +290,7 @@ fn open_moved(parts: &Parts<'_>, moved: &Moved) -> Result<(Vec<u8>, Secret), Not
     Ok((parts.open(&message_key)?, next))
 }
 
-fn read_payload(payload: &[u8]) -> Option<([u8; 32], u32)> {
+pub(super) fn read_payload(payload: &[u8]) -> Option<([u8; 32], u32)> {
     let mut reader = Reader::new(payload);
     let peer_next = reader.array()?;
     let sent_before = reader.u32()?;

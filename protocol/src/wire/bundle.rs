@@ -135,6 +135,14 @@ impl BundleIn {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+impl BundleIn {
+    /// What was read, whoever signed it.
+    pub(crate) fn unverified(&self) -> &Bundle {
+        &self.bundle
+    }
+}
+
 impl Bundle {
     /// Makes a device's own bundle of `prekeys`.
     #[must_use]

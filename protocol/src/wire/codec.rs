@@ -1,21 +1,26 @@
-//! The only user of bincode: rows of the stores, contents of sessions, payloads of frames.
+//! Rows of the stores, contents of sessions, payloads of frames: bincode's standard configuration.
 //!
-//! Standard configuration, a limit on what a decode may claim, trailing bytes refused. Nothing that
-//! is signed goes through here. SPEC §6.1.
+//! bincode writes; what is read goes through [`reader`], which takes the same bytes and allocates no more
+//! than they bear out. Trailing bytes are refused. Nothing that is signed goes through here. The only user
+//! of bincode. SPEC §6.1.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use core::fmt;
+use core::marker::PhantomData;
 
-/// Most bytes a decoded value may claim: the largest frame and some room for rows.
-const DECODE_BYTES_MAX: usize = 128 * 1024;
+use serde::de::{self, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
-/// The bytes are not an encoding of the wanted type.
+mod reader;
+
+/// Why bytes are not an encoding of the wanted type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed encoding")]
-pub struct Malformed;
-
-fn config() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<DECODE_BYTES_MAX>()
+pub enum DecodeError {
+    /// They are not.
+    #[error("malformed encoding")]
+    Malformed,
+    /// A list has more elements than it may have.
+    #[error("a list over its limit")]
+    TooLong,
 }
 
 /// Encodes a value of a plain data type.
@@ -28,29 +33,50 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
         .expect("invariant: plain data types with known lengths always encode")
 }
 
-/// Decodes exactly one value: trailing bytes and oversized claims are refused.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
-    match bincode::serde::decode_from_slice(bytes, config()) {
-        Ok((value, used)) if used == bytes.len() => Ok(value),
-        Ok(_) | Err(_) => Err(Malformed),
+/// Decodes exactly one value: trailing bytes and claims of more than there is are refused.
+///
+/// # Errors
+/// The bytes are not an encoding of such a value.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let mut decoder = reader::Decoder::new(bytes);
+    let value = T::deserialize(&mut decoder)?;
+    decoder.end()?;
+    Ok(value)
+}
+
+/// Reads a list of at most `MAX` elements: for `#[serde(deserialize_with)]` on every list that is not of
+/// bytes. What an element needs in memory may be many times what it takes on the wire.
+///
+/// # Errors
+/// One element too many, or not such a list.
+pub fn at_most<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_seq(AtMost::<T, MAX>(PhantomData))
+}
+
+struct AtMost<T, const MAX: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for AtMost<T, MAX> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {MAX} elements")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::with_capacity(elements.size_hint().unwrap_or(0).min(MAX));
+        while let Some(element) = elements.next_element()? {
+            if list.len() == MAX {
+                return Err(de::Error::invalid_length(MAX + 1, &self));
+            }
+            list.push(element);
+        }
+        Ok(list)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trailing_bytes_truncation_and_huge_claims_are_refused() {
-        let bytes = encode(&(7u64, vec![1u8, 2, 3]));
-        assert_eq!(decode::<(u64, Vec<u8>)>(&bytes), Ok((7, vec![1, 2, 3])));
-        let longer = [bytes.as_slice(), &[0]].concat();
-        assert_eq!(decode::<(u64, Vec<u8>)>(&longer), Err(Malformed));
-        for cut in 0..bytes.len() {
-            assert_eq!(decode::<(u64, Vec<u8>)>(&bytes[..cut]), Err(Malformed));
-        }
-        // A length of 2^62 in front of nothing.
-        let huge = [&[253u8], (1u64 << 62).to_le_bytes().as_slice()].concat();
-        assert_eq!(decode::<Vec<u8>>(&huge), Err(Malformed));
-    }
-}
+mod tests;

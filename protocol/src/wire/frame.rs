@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::{self, Malformed};
+use super::codec::{self, DecodeError};
 use crate::id::{Address, EnvelopeId, PeerId};
 use crate::limits::{
     ADDRESS_BYTES_MAX, ADDRESSES_MAX, FRAME_BYTES_MAX, IDS_PER_FRAME_MAX, PEERS_PER_FRAME_MAX,
@@ -32,6 +32,7 @@ pub struct Hello {
     /// [`PROTOCOL_VERSION`].
     pub version: u16,
     /// Addresses the receiver may use and tell others: loopback to loopback, private to private.
+    #[serde(deserialize_with = "codec::at_most::<_, _, ADDRESSES_MAX>")]
     pub addresses: Vec<String>,
     /// Role of the sender.
     pub role: Role,
@@ -49,6 +50,7 @@ pub struct PeerHint {
     /// The peer.
     pub peer: PeerId,
     /// Its addresses.
+    #[serde(deserialize_with = "codec::at_most::<_, _, ADDRESSES_MAX>")]
     pub addresses: Vec<String>,
 }
 
@@ -174,6 +176,7 @@ pub enum Frame {
         /// The envelope.
         envelope: EnvelopeId,
         /// Nearer peers.
+        #[serde(deserialize_with = "codec::at_most::<_, _, PEERS_PER_FRAME_MAX>")]
         peers: Vec<PeerHint>,
     },
     /// 5: refused.
@@ -199,6 +202,7 @@ pub enum Frame {
         /// The mailbox.
         address: Address,
         /// Ids after the cursor of the request, oldest first.
+        #[serde(deserialize_with = "codec::at_most::<_, _, IDS_PER_FRAME_MAX>")]
         ids: Vec<EnvelopeId>,
         /// Position after the last id.
         cursor: u64,
@@ -212,6 +216,7 @@ pub enum Frame {
         /// The right to them.
         claim: Claim,
         /// Which.
+        #[serde(deserialize_with = "codec::at_most::<_, _, IDS_PER_FRAME_MAX>")]
         ids: Vec<EnvelopeId>,
     },
     /// 9: an envelope, asked for or live.
@@ -232,6 +237,7 @@ pub enum Frame {
         /// The mailbox.
         address: Address,
         /// The ids.
+        #[serde(deserialize_with = "codec::at_most::<_, _, IDS_PER_FRAME_MAX>")]
         ids: Vec<EnvelopeId>,
     },
     /// 15: keep this record.
@@ -258,12 +264,13 @@ pub enum Frame {
         /// The address.
         address: Address,
         /// Their bytes.
+        #[serde(deserialize_with = "codec::at_most::<_, _, RECORDS_PER_FRAME_MAX>")]
         records: Vec<Vec<u8>>,
     },
     /// 19: hand me some peers.
     AskPeers,
     /// 20: some peers.
-    Peers(Vec<PeerHint>),
+    Peers(#[serde(deserialize_with = "codec::at_most::<_, _, PEERS_PER_FRAME_MAX>")] Vec<PeerHint>),
     /// 21: the device behind this peer is one of your contacts' (SPEC §6.4).
     DirectProof {
         /// HMAC under the session's direct key over both PeerIds and both challenges.
@@ -281,6 +288,7 @@ pub enum Frame {
         /// The mailbox.
         address: Address,
         /// The ids.
+        #[serde(deserialize_with = "codec::at_most::<_, _, IDS_PER_FRAME_MAX>")]
         ids: Vec<EnvelopeId>,
     },
 }
@@ -296,6 +304,7 @@ pub struct Tombstone {
     /// Its day.
     pub day: Day,
     /// The envelopes, sorted.
+    #[serde(deserialize_with = "codec::at_most::<_, _, IDS_PER_FRAME_MAX>")]
     pub ids: Vec<EnvelopeId>,
     /// Who signed and the signature: 65 bytes (SPEC §4.3).
     pub signature: Vec<u8>,
@@ -315,9 +324,12 @@ pub enum FrameError {
     TooLong,
 }
 
-impl From<Malformed> for FrameError {
-    fn from(_: Malformed) -> FrameError {
-        FrameError::Malformed
+impl From<DecodeError> for FrameError {
+    fn from(error: DecodeError) -> FrameError {
+        match error {
+            DecodeError::Malformed => FrameError::Malformed,
+            DecodeError::TooLong => FrameError::TooLong,
+        }
     }
 }
 
@@ -342,22 +354,21 @@ impl Frame {
         if frame.within_limits() { Ok(frame) } else { Err(FrameError::TooLong) }
     }
 
+    /// What the lists' own limits leave open: how long their texts are.
     fn within_limits(&self) -> bool {
-        let addresses_ok = |addresses: &[String]| {
-            addresses.len() <= ADDRESSES_MAX && addresses.iter().all(|a| a.len() <= ADDRESS_BYTES_MAX)
-        };
+        let fit = |addresses: &[String]| addresses.iter().all(|address| address.len() <= ADDRESS_BYTES_MAX);
         match self {
-            Frame::Hello(hello) => addresses_ok(&hello.addresses),
+            Frame::Hello(hello) => fit(&hello.addresses),
             Frame::Closer { peers, .. } | Frame::Peers(peers) => {
-                peers.len() <= PEERS_PER_FRAME_MAX && peers.iter().all(|p| addresses_ok(&p.addresses))
+                peers.iter().all(|peer| fit(&peer.addresses))
             }
-            Frame::Have { ids, .. }
-            | Frame::Get { ids, .. }
-            | Frame::Admitted { ids, .. }
-            | Frame::Missing { ids, .. }
-            | Frame::Tombstone(Tombstone { ids, .. }) => ids.len() <= IDS_PER_FRAME_MAX,
-            Frame::Records { records, .. } => records.len() <= RECORDS_PER_FRAME_MAX,
-            Frame::Deposit { .. }
+            Frame::Have { .. }
+            | Frame::Get { .. }
+            | Frame::Admitted { .. }
+            | Frame::Missing { .. }
+            | Frame::Tombstone(_)
+            | Frame::Records { .. }
+            | Frame::Deposit { .. }
             | Frame::Held { .. }
             | Frame::Full { .. }
             | Frame::Refused { .. }

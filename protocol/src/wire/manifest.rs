@@ -161,6 +161,15 @@ impl ManifestIn {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+impl ManifestIn {
+    /// What it was read from, made from what was read.
+    pub(crate) fn written_again(&self) -> Vec<u8> {
+        let fields = self.fields.to_bytes().expect("invariant: counts that were read fit a byte");
+        [fields, self.signature.to_vec()].concat()
+    }
+}
+
 /// A manifest that its account has signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {

@@ -7,7 +7,6 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
-use bech32::primitives::correction::CorrectableError;
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
 
@@ -24,6 +23,9 @@ const HRP: Hrp = Hrp::parse_unchecked("mt");
 const SCHEME: &str = "murmesh:";
 /// Characters of the longest ticket that could be meant: anything longer is not looked at.
 const TEXT_CHARS_MAX: usize = 512;
+
+/// Characters of the longest code: `mt1`, the bytes, the checksum.
+const CODE_CHARS_MAX: usize = 3 + (TICKET_BYTES_MAX * 8).div_ceil(5) + 6;
 
 /// Set when the ticket carries an invite token.
 const FLAG_TOKEN: u8 = 1;
@@ -137,6 +139,20 @@ impl Hint {
     }
 }
 
+/// Which character of a code is wrong, if a single one is: every other one is tried in its place. Not by the
+/// crate's own corrector, which panics at some texts.
+fn mistyped(code: &str) -> Option<usize> {
+    if code.len() > CODE_CHARS_MAX || !code.is_ascii() {
+        return None;
+    }
+    let others = || "qpzry9x8gf2tvdw0s3jn54khce6mua7l".chars();
+    let mut right = (HRP.len() + 1..code.len()).filter(|at| {
+        let (Some(before), Some(after)) = (code.get(..*at), code.get(at + 1..)) else { return false };
+        others().any(|other| CheckedHrpstring::new::<Bech32m>(&format!("{before}{other}{after}")).is_ok())
+    });
+    right.next().filter(|_| right.next().is_none())
+}
+
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = bech32::encode_upper::<Bech32m>(HRP, &self.to_bytes()).map_err(|_| fmt::Error)?;
@@ -157,17 +173,14 @@ impl FromStr for Ticket {
         if !code.starts_with("mt1") {
             return Err(TicketError::NotATicket);
         }
-        let checked = CheckedHrpstring::new::<Bech32m>(code).map_err(|error| {
-            // Positions count from the end of the code, which is the end of what was typed.
-            let from_end = error.correction_context::<Bech32m>().and_then(|corrector| {
-                let mut errors = corrector.bch_errors()?;
-                let first = errors.next()?;
-                errors.next().is_none().then_some(first.0)
-            });
-            let position = from_end.and_then(|index| typed.len().checked_sub(index));
-            TicketError::Mistyped { position: position.filter(|p| *p > typed.len() - code.len()) }
+        let checked = CheckedHrpstring::new::<Bech32m>(code).map_err(|_| {
+            let position = mistyped(code).map(|at| typed.len() - code.len() + at + 1);
+            TicketError::Mistyped { position }
         })?;
-        Ticket::from_bytes(&checked.byte_iter().collect::<Vec<u8>>())
+        let ticket = Ticket::from_bytes(&checked.byte_iter().collect::<Vec<u8>>())?;
+        // The bits that fill the last character up are nothing: a ticket has one text.
+        let written = ticket.to_string().to_ascii_lowercase();
+        if written.strip_prefix(SCHEME) == Some(code) { Ok(ticket) } else { Err(TicketError::Malformed) }
     }
 }
 

@@ -44,6 +44,16 @@ impl Correspondent {
         contact
     }
 
+    /// One that was connected before.
+    pub(crate) fn resumed(mallory: Mallory, session: Session, mailbox: MailboxPublic) -> Correspondent {
+        Correspondent { mallory, session, mailbox: Some(mailbox), published: None }
+    }
+
+    /// Where the victim's mail goes, as it was told.
+    pub(crate) fn mailbox(&self) -> &MailboxPublic {
+        self.mailbox.as_ref().unwrap()
+    }
+
     /// Proves its device on its stream, with the challenges that the victim has of it.
     pub(crate) fn prove(&self, victim: &mut Victim) {
         let frame = Frame::DirectProof { proof: self.proof(), want: true };

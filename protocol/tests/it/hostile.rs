@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use murmesh_protocol::blind::{AddressSigner, BlindedSigner, contact_address};
-use murmesh_protocol::control::{EventBody, NoParams, Reply, Request, SendParams};
+use murmesh_protocol::control::{EventBody, EventKind, NoParams, Reply, Request, SendParams};
 use murmesh_protocol::id::{Address, EnvelopeId, sha256};
 use murmesh_protocol::keeper::store::KeeperStore;
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::keys::{AccountKeys, DeviceKeys, Entropy};
-use murmesh_protocol::limits::{CONTACT_WAKES_RATE, GRACE_MS, LIFE_MS};
+use murmesh_protocol::limits::{CONTACT_WAKES_RATE, GRACE_MS, LIFE_MS, TEXT_BYTES_MAX};
 use murmesh_protocol::messenger::Messenger;
 use murmesh_protocol::messenger::io::{Input, Output, QueryId};
 use murmesh_protocol::messenger::store::Table;
@@ -39,6 +39,25 @@ fn a_contact_cannot_make_the_kept_events_unreadable() {
     assert!(read[0].at.0 <= victim.now.plus(GRACE_MS), "not later than any honest clock: {}", read[0].at);
     let events = victim.store.transaction(|tx| Messenger::events_after(tx, 0, 1_000));
     assert!(events.is_ok(), "{events:?}");
+}
+
+/// A contact writes 60,000 characters that JSON spells with six each. The event was 360 kB, which was written
+/// and never taken again: whoever follows events got a damaged database.
+#[test]
+fn a_contact_cannot_make_the_kept_events_unreadable_by_a_text() {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let ticket = victim.invite();
+    let mut session = mallory.begin(&victim, &ticket);
+    let Part::Text { id, run, seq, at, expires, .. } = text(1, NOW) else { panic!("a text") };
+    let text = "\u{1}".repeat(TEXT_BYTES_MAX);
+    mallory.say(&mut victim, &mut session, vec![Part::Text { id, run, seq, at, expires, text }]);
+    assert_eq!(victim.read().len(), 1);
+    let events = victim.store.transaction(|tx| Messenger::events_after(tx, 0, 1_000));
+    assert!(
+        events.is_ok_and(|(events, _)| events
+            .iter()
+            .any(|event| event.body.kind() == EventKind::MessageReceived))
+    );
 }
 
 /// A custodian (anybody who runs one) says of one deposit that it is kept until the end of time.

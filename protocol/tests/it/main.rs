@@ -26,6 +26,8 @@ mod offline_delivery;
 mod paced;
 mod purity;
 mod second_look;
+mod sequences;
+mod sequences_replayed;
 mod session_chaos;
 mod session_forgery;
 mod session_order;

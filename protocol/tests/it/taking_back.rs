@@ -154,6 +154,20 @@ fn a_blocked_contact_is_neither_heard_nor_written_to_until_it_is_let_in_again() 
     assert_eq!(world.call(0, Request::Unblock(who("p1"))).map(|_| ()), Ok(()), "once more changes nothing");
 }
 
+/// Its stream is nobody's from then on: it is not shown as online, and gets no receipt over it.
+#[test]
+fn a_contact_that_is_blocked_while_it_is_online_loses_its_stream() {
+    let mut world = World::connected(48, 4);
+    let met = world.say(1, "p0", "before");
+    assert!(world.wait_state(1, &met.id, MessageState::Delivered, 5 * SECOND_MS));
+    let Ok(Reply::Contact(blocked)) = world.call(0, Request::Block(who("p1"))) else { panic!() };
+    assert!(!blocked.online);
+    let unheard = world.say(1, "p0", "after");
+    world.run(60 * SECOND_MS);
+    assert_ne!(world.state(1, &unheard.id), Some(MessageState::Delivered));
+    assert_eq!(world.texts_from(0, "p1"), ["before"]);
+}
+
 #[test]
 fn a_removed_contact_is_gone_with_all_that_was_said_and_may_come_again_by_a_new_ticket() {
     let mut world = World::connected(46, 4);

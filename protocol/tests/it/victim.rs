@@ -64,6 +64,21 @@ impl Victim {
         victim
     }
 
+    /// Of an account that is on disk.
+    pub(crate) fn resumed(mut store: MemoryStore, now: Time) -> Victim {
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let config = Config { own_peer: OWN, rolled_back: false };
+        let messenger = store.transaction(|tx| Messenger::restore(config, now, tx, &mut rng)).unwrap();
+        let told = store.transaction(|tx| Messenger::identity(tx)).unwrap();
+        let account = told.account.parse().unwrap();
+        let (sent, requests, claimed) = (Vec::new(), 0, BTreeSet::new());
+        let (refuses, withholds) = (None, false);
+        let mut victim =
+            Victim { messenger, store, rng, now, account, sent, requests, claimed, refuses, withholds };
+        victim.meet();
+        victim
+    }
+
     fn meet(&mut self) {
         self.input(Input::PeerUp(facts(CUSTODIAN, true)));
         self.input(Input::PeerUp(facts(STRANGER, false)));

@@ -56,6 +56,7 @@ struct Announcement {
     peer: PeerId,
     role: Role,
     keeps: bool,
+    #[serde(deserialize_with = "codec::at_most::<_, _, ADDRESSES_MAX>")]
     addresses: Vec<String>,
     up_since: Time,
     time: Time,
@@ -240,8 +241,7 @@ impl Runner {
     fn on_announcement(&mut self, message: &gossipsub::Message) -> MessageAcceptance {
         let Ok(said) = codec::decode::<Announcement>(&message.data) else { return MessageAcceptance::Reject };
         let author = message.source.as_ref().and_then(translate::peer_in);
-        let bounded = said.addresses.len() <= ADDRESSES_MAX
-            && said.addresses.iter().all(|address| address.len() <= ADDRESS_BYTES_MAX);
+        let bounded = said.addresses.iter().all(|address| address.len() <= ADDRESS_BYTES_MAX);
         let key = said.peer.kad_key();
         let place = message.topic.as_str().rsplit('/').next().and_then(|bits| bits.len().try_into().ok());
         let fits = place.is_some_and(|bits| topic(&key, bits) == message.topic.as_str());
@@ -265,6 +265,26 @@ impl Runner {
         self.tell_keeper(ToKeeper::Input(seen));
         MessageAcceptance::Accept
     }
+}
+
+/// Reads an announcement, for the list of decoders.
+#[cfg(test)]
+pub(crate) fn reads_announcement(bytes: &[u8]) -> bool {
+    codec::decode::<Announcement>(bytes).is_ok()
+}
+
+/// What a custodian says, as others hear it.
+#[cfg(test)]
+pub(crate) fn announcement() -> Vec<u8> {
+    codec::encode(&Announcement {
+        peer: PeerId([4; 32]),
+        role: Role::Full,
+        keeps: true,
+        addresses: vec!["/ip4/127.0.0.1/tcp/4001".to_owned()],
+        up_since: Time(1),
+        time: Time(2_000_000),
+        leaving: false,
+    })
 }
 
 /// The topic of the custodians whose place begins with the first `bits` of `key`.

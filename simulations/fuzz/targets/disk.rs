@@ -1,0 +1,4 @@
+//! A program for the machine of `protocol/tests/it/sequences/disk.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| murmesh_fuzz::disk(data));

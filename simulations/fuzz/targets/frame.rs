@@ -1,0 +1,4 @@
+//! The decoder `frame` of `murmesh_protocol::decoders`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| murmesh_fuzz::decode("frame", data));

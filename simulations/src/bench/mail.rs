@@ -1,0 +1,114 @@
+//! Messages from alice to bob over the direct stream: one at a time, and as many as go.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use murmesh_protocol::control::{
+    EventBody, EventKind, MessageState, Request, SendParams, SubscribeParams, SubscribeReply,
+};
+
+use super::pair::Pair;
+use super::{Failed, float, quantile};
+use crate::client::{Client, Line};
+
+/// How long a message may take before the measure is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Requests written before their answers are read: a client that pipelines.
+const PIPELINED: usize = 512;
+
+/// From handing a text to the node until its `delivered` is shown: both disks have it by then.
+#[derive(Clone, Copy, Debug)]
+pub struct OneByOne {
+    /// Half of the messages took no longer.
+    pub p50: Duration,
+    /// 99 of 100 took no longer.
+    pub p99: Duration,
+}
+
+/// Sends `count` texts of `bytes` bytes, the next when the one before was delivered.
+///
+/// # Errors
+/// When one does not arrive.
+pub fn one_by_one(pair: &Pair, count: usize, bytes: usize) -> Result<OneByOne, Failed> {
+    let (mut sender, mut watcher) = (pair.alice.client()?, watch(pair)?);
+    let mut took = Vec::with_capacity(count);
+    for _ in 0..count {
+        let start = Instant::now();
+        sender.write(&text(bytes)).map_err(Failed::because)?;
+        delivered(&mut watcher, start + PATIENCE)?;
+        took.push(start.elapsed());
+        sender.next(start + PATIENCE).map_err(Failed::because)?;
+    }
+    took.sort_unstable();
+    Ok(OneByOne { p50: quantile(&took, 0.5), p99: quantile(&took, 0.99) })
+}
+
+/// Sends `count` texts as fast as the node takes them: delivered messages a second, receipts and all.
+///
+/// # Errors
+/// When one does not arrive.
+pub fn sustained(pair: &Pair, count: usize, bytes: usize) -> Result<f64, Failed> {
+    let (mut sender, mut watcher) = (pair.alice.client()?, watch(pair)?);
+    let start = Instant::now();
+    let feeding = std::thread::spawn(move || -> Result<(), Failed> {
+        let (mut written, mut answered) = (0, 0);
+        while answered < count {
+            while written < count && written - answered < PIPELINED {
+                sender.write(&text(bytes)).map_err(Failed::because)?;
+                written += 1;
+            }
+            match sender.next(start + PATIENCE).map_err(Failed::because)? {
+                Some(Line::Answer(_, Ok(_))) => answered += 1,
+                Some(Line::Event(_)) => {}
+                Some(Line::Answer(_, Err(error))) => return Err(Failed::because(format!("{error:?}"))),
+                None => return Err(Failed::because("the node does not answer")),
+            }
+        }
+        Ok(())
+    });
+    for _ in 0..count {
+        delivered(&mut watcher, start + PATIENCE)?;
+    }
+    let took = start.elapsed();
+    feeding.join().map_err(|_| Failed::because("a thread of the measure failed"))??;
+    Ok(float(count) / took.as_secs_f64())
+}
+
+fn text(bytes: usize) -> Request {
+    let params =
+        SendParams { to: "bob".to_owned(), text: "x".repeat(bytes), client_id: None, expire_ms: None };
+    Request::Send(params)
+}
+
+fn watch(pair: &Pair) -> Result<Client, Failed> {
+    let mut client = pair.alice.client()?;
+    let subscribe = SubscribeParams { since: None, types: vec![EventKind::MessageState] };
+    client.call::<SubscribeReply>(&Request::Subscribe(subscribe)).map_err(Failed::because)?;
+    Ok(client)
+}
+
+/// Waits for the next message that is delivered.
+fn delivered(watcher: &mut Client, deadline: Instant) -> Result<(), Failed> {
+    let mut others: BTreeMap<String, MessageState> = BTreeMap::new();
+    loop {
+        match watcher.next(deadline).map_err(Failed::because)? {
+            Some(Line::Event(event)) => match event.body {
+                EventBody::MessageState { state: MessageState::Delivered, .. } => return Ok(()),
+                EventBody::MessageState { id, state, .. } => {
+                    others.insert(id, state);
+                }
+                EventBody::MessageReceived(_)
+                | EventBody::MessageGap { .. }
+                | EventBody::ContactRequest { .. }
+                | EventBody::ContactConnected { .. }
+                | EventBody::PeerUp { .. }
+                | EventBody::PeerDown { .. }
+                | EventBody::StreamGap { .. } => {
+                    return Err(Failed::because("events were dropped: the measure is too slow for the node"));
+                }
+            },
+            Some(Line::Answer(..)) => {}
+            None => return Err(Failed::because(format!("not delivered in time: {others:?}"))),
+        }
+    }
+}
