@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
-    EventBody, EventKind, MessageState, Request, SendParams, SubscribeParams, SubscribeReply,
+    EventBody, EventKind, MessageState, NoParams, OutboxReply, Request, SendParams, SubscribeParams,
+    SubscribeReply,
 };
 
 use super::pair::Pair;
@@ -66,8 +67,14 @@ pub fn sustained(pair: &Pair, count: usize, bytes: usize) -> Result<f64, Failed>
         }
         Ok(())
     });
-    for _ in 0..count {
-        delivered(&mut watcher, start + PATIENCE)?;
+    for seen in 0..count {
+        delivered(&mut watcher, start + PATIENCE).map_err(|error| {
+            let outbox = pair.alice.client().and_then(|mut client| {
+                client.call::<OutboxReply>(&Request::Outbox(NoParams {})).map_err(Failed::because)
+            });
+            let waiting = outbox.map(|outbox| outbox.messages.len());
+            Failed::because(format!("{error}; {seen} of {count} seen, in the outbox: {waiting:?}"))
+        })?;
     }
     let took = start.elapsed();
     feeding.join().map_err(|_| Failed::because("a thread of the measure failed"))??;
