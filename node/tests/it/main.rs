@@ -9,10 +9,13 @@
 
 mod attacker;
 mod bounds;
+mod daemon;
 mod dialing;
+mod flood;
 mod hostile;
 mod network;
 mod nodes;
 mod process;
 mod stores;
 mod stub;
+mod surroundings;
