@@ -10,7 +10,9 @@
 mod attacker;
 mod bounds;
 mod damaged;
+mod daemon;
 mod dialing;
+mod flood;
 mod hostile;
 mod living;
 mod network;
@@ -18,3 +20,4 @@ mod nodes;
 mod process;
 mod stores;
 mod stub;
+mod surroundings;
