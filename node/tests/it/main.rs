@@ -9,8 +9,8 @@
 
 mod attacker;
 mod bounds;
-mod damaged;
 mod daemon;
+mod damaged;
 mod dialing;
 mod flood;
 mod hostile;

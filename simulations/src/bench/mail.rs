@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::{
-    EventBody, EventKind, MessageState, NoParams, OutboxReply, Request, SendParams, SubscribeParams,
-    SubscribeReply,
+    EventBody, EventKind, MessageState, Request, SendParams, SubscribeParams, SubscribeReply,
 };
 
 use super::pair::Pair;
@@ -67,17 +66,14 @@ pub fn sustained(pair: &Pair, count: usize, bytes: usize) -> Result<f64, Failed>
         }
         Ok(())
     });
-    for seen in 0..count {
-        delivered(&mut watcher, start + PATIENCE).map_err(|error| {
-            let outbox = pair.alice.client().and_then(|mut client| {
-                client.call::<OutboxReply>(&Request::Outbox(NoParams {})).map_err(Failed::because)
-            });
-            let waiting = outbox.map(|outbox| outbox.messages.len());
-            Failed::because(format!("{error}; {seen} of {count} seen, in the outbox: {waiting:?}"))
-        })?;
-    }
+    let seen = (0..count).try_for_each(|seen| {
+        delivered(&mut watcher, start + PATIENCE)
+            .map_err(|error| Failed::because(format!("{error}; {seen} of {count} seen")))
+    });
     let took = start.elapsed();
+    // What the sender met is the reason, if it met something.
     feeding.join().map_err(|_| Failed::because("a thread of the measure failed"))??;
+    seen?;
     Ok(float(count) / took.as_secs_f64())
 }
 
