@@ -130,6 +130,9 @@ pub const BEGUN_ANEW_RATE: Rate = Rate { burst: 4, refill_ms: HOUR_MS };
 pub const CLOCK_JUMP_MS: u64 = 30 * MINUTE_MS;
 /// What would have ended while the clock jumped ends this long after it.
 pub const CLOCK_DOUBT_MS: u64 = 6 * HOUR_MS;
+/// A text that was over longer ago than anybody keeps mail comes from a clock that is wrong, its author's or the own
+/// one: it is shown, for its author will be told that it arrived.
+pub const OVER_SHOWN_MS: u64 = LIFE_MS_MAX + 2 * GRACE_MS;
 /// What `CONTACT_BYTES_RATE` counts: content bytes, each message at least one.
 pub const CONTACT_BYTES_UNIT: usize = 512;
 /// Content of one contact that is opened: 64 MiB, and as much in 18 hours; more waits where it is.

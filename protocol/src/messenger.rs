@@ -15,7 +15,6 @@ use rand::CryptoRng;
 
 use self::account::Me;
 use self::adding::Adding;
-use self::clock::ClockDoubt;
 use self::collecting::Collecting;
 use self::direct::Direct;
 use self::io::{Deadline, Input, Output, PeerFacts, PeerFault, QueryId};
@@ -125,7 +124,6 @@ pub struct Messenger {
     next_query: u64,
     /// When the last step was.
     latest: Time,
-    clock: ClockDoubt,
     timers: Timers,
     pace: Pace,
     outputs: VecDeque<Output>,
@@ -209,6 +207,8 @@ impl Messenger {
         rng: &mut dyn CryptoRng,
     ) -> Result<Messenger, RestoreError> {
         let me = Me::restore(store)?;
+        // The first step finds what the clock did while this was off.
+        let latest = me.row.seen.min(now);
         let contacts = rows::scan::<ContactRow>(store)?.into_iter().map(|c| (c.account, c)).collect();
         let mut messenger = Messenger {
             config,
@@ -230,14 +230,12 @@ impl Messenger {
             whereabouts_asked: BTreeMap::new(),
             queries: BTreeMap::new(),
             next_query: 0,
-            latest: now,
-            clock: ClockDoubt::default(),
+            latest,
             timers: Timers::default(),
             pace: Pace::default(),
             outputs: VecDeque::new(),
         };
-        let mut step = Step { now, store, rng };
-        messenger.start(&mut step)?;
+        messenger.start(&mut Step { now, store, rng })?;
         Ok(messenger)
     }
 
@@ -288,8 +286,12 @@ impl Messenger {
     /// that is in memory begins anew, as after a restart.
     fn check_clock(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         let set_back = step.now.plus(crate::time::MINUTE_MS) < self.latest;
-        self.clock.on_step(self.latest, step.now);
+        let doubtful = self.me.row.clock.on_step(self.latest, step.now);
         self.latest = step.now;
+        self.me.row.seen = step.now;
+        if doubtful || set_back {
+            self.me.save(step.store)?;
+        }
         if !set_back {
             return Ok(());
         }
@@ -460,7 +462,7 @@ impl Messenger {
                 Timer::FarAhead => self.open_far_ahead(step)?,
                 Timer::NewCustodian => self.retry_for_new_custodian(step),
                 Timer::Regions => self.look_up_regions(step),
-                Timer::Poll => self.poll_mailboxes(step),
+                Timer::Poll => self.poll_mailboxes(step)?,
                 Timer::Publish => self.publish(step)?,
                 Timer::Day => self.on_day(step)?,
             }

@@ -9,8 +9,10 @@
 
 mod attacker;
 mod bounds;
+mod daemon;
 mod damaged;
 mod dialing;
+mod flood;
 mod hostile;
 mod living;
 mod network;
@@ -18,3 +20,4 @@ mod nodes;
 mod process;
 mod stores;
 mod stub;
+mod surroundings;

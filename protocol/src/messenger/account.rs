@@ -4,6 +4,7 @@ use rand::CryptoRng;
 use zeroize::Zeroize;
 
 use super::RestoreError;
+use super::clock::ClockDoubt;
 use super::content::{Introduction, ManifestMark, Whereabouts};
 use super::rows::{self, ACCOUNT_KEY, AccountRow};
 use super::store::MessengerStore;
@@ -71,6 +72,8 @@ impl Me {
             collected: account.id().day(now),
             arrivals: 0,
             events: 0,
+            seen: now,
+            clock: ClockDoubt::default(),
         };
         rows::save(store, &row).map_err(super::commands::disk)?;
         Ok(InitReply { account: account.id().to_string(), name, created: true })

@@ -25,7 +25,7 @@ impl Messenger {
     /// Deletes on schedule: prekeys, invites, opened tags, client ids, archived sessions.
     fn forget(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         // What a clock that was set wrong deletes does not come back when it is set right.
-        let now = self.clock.at_least(step.now);
+        let now = self.me.row.clock.at_least(step.now);
         for row in rows::scan::<PrekeyRow>(step.store)? {
             if row.keep_until.plus(GRACE_MS) < now {
                 rows::remove::<PrekeyRow>(step.store, &row.key())?;

@@ -217,12 +217,15 @@ impl Messenger {
         }
     }
 
-    pub(crate) fn poll_mailboxes(&mut self, step: &Step<'_>) {
+    pub(crate) fn poll_mailboxes(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         let addresses: Vec<Address> = self.collecting.mailboxes.keys().copied().collect();
         for address in addresses {
             self.subscribe(step, &address, true);
         }
+        // How late it was is on disk, too: whoever starts this again may have another clock.
+        self.me.save(step.store)?;
         self.timers.set(step.now.plus(POLL_MS), Timer::Poll);
+        Ok(())
     }
 }
 

@@ -14,7 +14,9 @@ use super::{Messenger, Step, names};
 use crate::control::{ContactState, EventBody, MessageState, Path};
 use crate::id::{AccountId, PeerId, SessionId};
 use crate::keys::PrekeyPair;
-use crate::limits::{CONTACTS_MAX, FIRST_MESSAGES_RATE, GRACE_MS, LIFE_MS_MAX, RUNS_PER_CONTACT_MAX};
+use crate::limits::{
+    CONTACTS_MAX, FIRST_MESSAGES_RATE, GRACE_MS, LIFE_MS_MAX, OVER_SHOWN_MS, RUNS_PER_CONTACT_MAX,
+};
 use crate::session::{self, Accepted, FirstHeader, Opened, WideTable};
 use crate::store::StoreError;
 use crate::time::Time;
@@ -311,7 +313,8 @@ impl Messenger {
             // Its author took it back before it left: only its place is told. Or its place may have been forgotten (RECEIVED_RANGES_MAX).
             return rows::save(step.store, contact);
         }
-        if self.clock.ends(text.expires.plus(GRACE_MS)) < step.now {
+        let over = self.me.row.clock.ends(text.expires.plus(GRACE_MS)) < step.now;
+        if over && step.now.since(text.expires) <= OVER_SHOWN_MS {
             // Its life is over, by any clock: it is not shown, and nobody waits for it.
             return rows::save(step.store, contact);
         }

@@ -6,6 +6,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::clock::ClockDoubt;
 use super::content::{MailboxTold, ManifestMark, Place, Whereabouts};
 use super::store::{From, MessengerStore, Row, Stored, Table};
 use super::story::Story;
@@ -76,6 +77,9 @@ pub(crate) struct AccountRow {
     /// Numbers handed out: messages (arrival order), events.
     pub(crate) arrivals: u64,
     pub(crate) events: u64,
+    /// When the last step was that saved this, at most [`crate::limits::POLL_MS`] before the last of all.
+    pub(crate) seen: Time,
+    pub(crate) clock: ClockDoubt,
 }
 
 impl Record for AccountRow {

@@ -102,7 +102,7 @@ impl Messenger {
     fn advance(&mut self, step: &mut Step<'_>, id: MessageId) -> Result<(), StoreError> {
         let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
         if step.now >= entry.row.expires {
-            let ends = self.clock.ends(entry.row.expires);
+            let ends = self.me.row.clock.ends(entry.row.expires);
             if step.now >= ends {
                 return self.end(step, id, MessageState::Expired, None);
             }

@@ -74,8 +74,9 @@ fn a_message_expires_and_says_so() {
     world.run(20 * SECOND_MS);
     assert_eq!(world.state(0, &sent.id), Some(MessageState::Expired));
     assert!(world.outbox(0).is_empty());
-    // Clocks may be a day apart, so copies (in the sender's own Keeper) live 26 h longer; then no more.
-    world.run(GRACE_MS + HOUR_MS);
+    // Copies (in the sender's own Keeper) live to the midnight after, and 26 h longer, for clocks may be a day
+    // apart; then no more.
+    world.run(DAY_MS + GRACE_MS + HOUR_MS);
     world.start(1);
     world.run(20 * SECOND_MS);
     assert!(world.texts_from(1, "p0").is_empty());

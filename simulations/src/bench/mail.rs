@@ -66,11 +66,14 @@ pub fn sustained(pair: &Pair, count: usize, bytes: usize) -> Result<f64, Failed>
         }
         Ok(())
     });
-    for _ in 0..count {
-        delivered(&mut watcher, start + PATIENCE)?;
-    }
+    let seen = (0..count).try_for_each(|seen| {
+        delivered(&mut watcher, start + PATIENCE)
+            .map_err(|error| Failed::because(format!("{error}; {seen} of {count} seen")))
+    });
     let took = start.elapsed();
+    // What the sender met is the reason, if it met something.
     feeding.join().map_err(|_| Failed::because("a thread of the measure failed"))??;
+    seen?;
     Ok(float(count) / took.as_secs_f64())
 }
 
