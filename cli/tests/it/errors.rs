@@ -66,15 +66,9 @@ fn without_a_node_what_starts_none_says_so() {
 #[test]
 fn usage_errors_are_status_two_and_one_document_for_a_bot() {
     let dir = tempfile::tempdir().unwrap();
-    for line in [
-        "sned bob hi",
-        "send",
-        "send bob hi --timeout 30",
-        "invite --uses 0",
-        "listen --exec true",
-        "add",
-        "read --since x",
-    ] {
+    for line in
+        ["sned bob hi", "send", "send bob hi --timeout 30", "invite --uses 0", "add", "read --since x"]
+    {
         let mut arguments = line.split(' ').collect::<Vec<_>>();
         let ran = Run::new(dir.path(), &arguments).run();
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{line}: {}", ran.all());
@@ -149,7 +143,7 @@ $ id
 error: a command is missing after "id": show, qr (E0001)
   next: murmesh help id
 $ contact --color never
-error: a command is missing after "contact": list, show, rename (E0001)
+error: a command is missing after "contact": list, show, rename, remove, block, unblock (E0001)
   next: murmesh help contact
 $ contact rename bob
 error: NAME is missing (E0001)
