@@ -271,7 +271,7 @@ fn api_schema_has_every_method_and_the_shapes_that_the_commands_take() {
     let method = |name: &str| methods.iter().find(|method| method["name"] == name).unwrap();
     let send = method("message.send");
     let required = send["params"].as_array().unwrap().iter().filter(|param| param["required"] == true);
-    assert_eq!(required.map(|param| &param["name"]).collect::<Vec<_>>(), ["text", "to"]);
+    assert_eq!(required.map(|param| &param["name"]).collect::<Vec<_>>(), ["to", "text"]);
     assert!(methods.iter().all(|method| method["summary"].is_string()));
     for (name, reply) in bot::replies() {
         let schema = &method(name)["result"]["schema"];
