@@ -85,7 +85,7 @@ fn text(bytes: usize) -> Request {
 
 fn watch(pair: &Pair) -> Result<Client, Failed> {
     let mut client = pair.alice.client()?;
-    let subscribe = SubscribeParams { since: None, types: vec![EventKind::MessageState] };
+    let subscribe = SubscribeParams { since: None, types: vec![EventKind::MessageState], name: None };
     client.call::<SubscribeReply>(&Request::Subscribe(subscribe)).map_err(Failed::because)?;
     Ok(client)
 }
