@@ -226,6 +226,11 @@ fn fits(schema: &Value, value: &Value, shapes: &Value) -> bool {
     if choices.is_some_and(|choices| !choices.iter().any(|choice| fits(choice, value, shapes))) {
         return false;
     }
+    // A reference with a description of its own is wrapped.
+    let parts = schema["allOf"].as_array();
+    if parts.is_some_and(|parts| !parts.iter().all(|part| fits(part, value, shapes))) {
+        return false;
+    }
     let names = schema["enum"].as_array().is_none_or(|names| names.contains(value));
     let same = schema.get("const").is_none_or(|constant| constant == value);
     let kind = match value {
