@@ -24,6 +24,7 @@ mod mallory;
 mod mechanisms;
 mod offline_delivery;
 mod paced;
+mod promises;
 mod purity;
 mod second_look;
 mod sequences;
