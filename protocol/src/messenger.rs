@@ -27,11 +27,10 @@ use self::receipts::Owed;
 use self::receiving::FirstMessages;
 use self::rows::ContactRow;
 use self::sessions::Sessions;
-use self::store::{From, MessengerStore};
+use self::store::MessengerStore;
 use self::timers::{Timer, Timers};
-use crate::control::{ControlError, Event, EventBody, InitReply};
+use crate::control::{ControlError, InitReply};
 use crate::id::{AccountId, Address, MessageId, PeerId};
-use crate::limits::{EVENTS_MAX, EVENTS_PRUNED};
 use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::Time;
@@ -51,6 +50,7 @@ mod daily;
 pub(crate) mod decoders;
 mod depositing;
 mod direct;
+mod events;
 mod invites;
 pub mod io;
 mod mailboxes;
@@ -176,23 +176,6 @@ impl Messenger {
     pub fn identity(store: &mut dyn MessengerStore) -> Result<crate::control::IdReply, RestoreError> {
         let me = Me::restore(store)?;
         Ok(crate::control::IdReply { account: me.id().to_string(), name: me.row.nickname.clone() })
-    }
-
-    /// Kept events after a cursor, oldest first, and the cursor before the oldest kept: for clients that
-    /// come back.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn events_after(
-        store: &mut dyn MessengerStore,
-        cursor: u64,
-        limit: u32,
-    ) -> Result<(Vec<Event>, u64), StoreError> {
-        let oldest = rows::list::<rows::EventRow>(store, &[], From::Start, 1)?;
-        let before_oldest = oldest.first().map_or(cursor, |row| row.cursor.saturating_sub(1));
-        let kept = rows::list::<rows::EventRow>(store, &[], From::After(cursor), limit)?;
-        let events = kept.iter().map(rows::EventRow::event).collect::<Result<_, _>>()?;
-        Ok((events, before_oldest))
     }
 
     /// Rebuilds the machine from its store: at start, and after a failed commit. Peers, own
@@ -479,22 +462,6 @@ impl Messenger {
 
     fn send(&mut self, peer: PeerId, frame: Frame) {
         self.outputs.push_back(Output::Send(peer, frame));
-    }
-
-    /// Writes and tells an event.
-    fn tell(&mut self, step: &mut Step<'_>, body: EventBody) -> Result<(), StoreError> {
-        self.me.row.events += 1;
-        let cursor = self.me.row.events;
-        let event = Event { cursor: cursor.to_string(), at: step.now.into(), body };
-        let json = serde_json::to_string(&event).map_err(|_| StoreError::Corrupt)?;
-        rows::save(step.store, &rows::EventRow { cursor, json })?;
-        if cursor.is_multiple_of(EVENTS_PRUNED) {
-            let kept_from = (cursor + 1).saturating_sub(EVENTS_MAX - EVENTS_PRUNED);
-            step.store.prune(store::Table::Events, &[], kept_from)?;
-        }
-        self.me.save(step.store)?;
-        self.outputs.push_back(Output::Event(event));
-        Ok(())
     }
 
     fn entry(&mut self, id: &MessageId) -> Option<&mut Entry> {

@@ -12,6 +12,8 @@
 # cargo-fuzz needs nothing but the stable toolchain: cargo install --locked cargo-fuzz
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=lib.sh
+source simulations/scripts/lib.sh
 export RUSTC_BOOTSTRAP=1 CARGO_TERM_COLOR=never
 FUZZ=simulations/fuzz
 RESULTS=simulations/results/fuzz.txt
@@ -64,8 +66,7 @@ campaign() { # MINUTES TARGET...
     shift
     directory=$(build)
     header
-    printf '# %s, %s cores, %s\n' "$(awk -F ': ' '/model name/ { print $2; exit }' /proc/cpuinfo 2>/dev/null || uname -m)" \
-        "$(getconf _NPROCESSORS_ONLN)" "$(rustc --version)" >>"$RESULTS"
+    printf '# %s, %s\n' "$(machine)" "$(rustc --version)" >>"$RESULTS"
     for target in "$@"; do
         log="$FUZZ/target/$target.log"
         status=0

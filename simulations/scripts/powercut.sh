@@ -9,6 +9,8 @@
 #   ... --threads T   plays so many stories at once
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=lib.sh
+source simulations/scripts/lib.sh
 cuts=500 seed=1 minutes=600 threads=1 full=
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -32,16 +34,14 @@ fi
 result=simulations/results/powercut.txt
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-commit=$(git rev-parse --short HEAD)
-git diff --quiet HEAD || commit="$commit, with changes"
 run no_cut_takes_what_was_acknowledged | tee "$log"
 MURMESH_POWER_STEP=1 run sweep::whichever_call_fails_nothing_acknowledged_is_lost_and_all_goes_on | tee -a "$log"
 mkdir -p "$(dirname "$result")"
 {
     echo "command: simulations/scripts/powercut.sh $cuts --seed $seed --minutes $minutes --threads $threads"
-    echo "commit:  $commit"
+    echo "commit:  $(commit)"
     echo "date:    $(date -u +%F)"
-    echo "machine: $(uname -sm), $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
+    echo "machine: $(machine)"
     grep -E '^(powercut|sweep): ' "$log"
 } >"$result"
 cat "$result"

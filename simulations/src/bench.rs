@@ -50,13 +50,9 @@ impl Figure {
 pub struct Failed(String);
 
 impl Failed {
-    /// For reasons that are not somebody else's error.
+    /// For a reason, in words or as somebody else's error.
     #[must_use]
-    pub fn from_text(text: &str) -> Failed {
-        Failed(text.to_owned())
-    }
-
-    pub(crate) fn because(error: impl std::fmt::Display) -> Failed {
+    pub fn because(error: impl std::fmt::Display) -> Failed {
         Failed(error.to_string())
     }
 }
@@ -75,7 +71,9 @@ pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     sorted.get(at).copied().unwrap_or_default()
 }
 
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
+/// As figures are told.
+#[must_use]
+pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 

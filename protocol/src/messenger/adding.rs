@@ -225,9 +225,7 @@ impl Messenger {
     /// The invite has ended: the contact that was never one is removed, its client told.
     fn give_up(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
         let Some(adding) = self.adding.remove(account) else { return Ok(()) };
-        for id in self.outbox.of(account) {
-            self.end(step, id, crate::control::MessageState::Failed, None)?;
-        }
+        self.end_all(step, account, "its ticket had ended")?;
         self.forget_contact(step, account)?;
         if let Some((request, _)) = adding.client {
             self.reply(request, Err(ErrorName::TicketEnded.into()));

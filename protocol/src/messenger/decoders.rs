@@ -9,8 +9,8 @@ use super::content::{Content, Whereabouts};
 use super::invites::{InviteContent, parse_hint};
 use super::publishing::RecordRow;
 use super::rows::{
-    AccountRow, ClientIdRow, ContactRow, EventRow, InviteRow, MessageRow, OpenedRow, OutboxRow, PrekeyRow,
-    Record, SessionRow,
+    AccountRow, ClientIdRow, ConsumerRow, ContactRow, EventRow, InviteRow, MessageRow, OpenedRow, OutboxRow,
+    PrekeyRow, Record, SessionRow,
 };
 use super::store::Table;
 use crate::decoders::Decoder;
@@ -57,7 +57,7 @@ const fn row<R: Record>() -> Row {
     (R::TABLE, |bytes| codec::decode::<R>(bytes).is_ok(), check_as::<R>)
 }
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     row::<AccountRow>(),
     row::<PrekeyRow>(),
     row::<InviteRow>(),
@@ -69,6 +69,7 @@ const ROWS: [Row; 11] = [
     row::<ClientIdRow>(),
     (Table::Events, read_event, check_as::<EventRow>),
     row::<RecordRow>(),
+    row::<ConsumerRow>(),
 ];
 
 fn of_table(bytes: &[u8]) -> Option<(&'static Row, &[u8])> {

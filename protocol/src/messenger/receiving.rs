@@ -310,7 +310,8 @@ impl Messenger {
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
         let missing = take_place(&mut contact.received, text.place);
         if is_here || text.text.is_empty() {
-            // Its author took it back before it left: only its place is told. Or its place may have been forgotten (RECEIVED_RANGES_MAX).
+            // Nothing to show, but its place is taken: it may have been forgotten (RECEIVED_RANGES_MAX), or its author took
+            // the text back before it left.
             return rows::save(step.store, contact);
         }
         let over = self.me.row.clock.ends(text.expires.plus(GRACE_MS)) < step.now;

@@ -94,7 +94,12 @@ impl Messenger {
     }
 
     /// Everything that waits for a contact ends; nothing more of it leaves.
-    fn end_all(&mut self, step: &mut Step<'_>, account: &AccountId, why: &str) -> Result<(), StoreError> {
+    pub(crate) fn end_all(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        why: &str,
+    ) -> Result<(), StoreError> {
         for id in self.outbox.of(account) {
             if let Some(entry) = self.outbox.entries.get_mut(&id) {
                 story::note(&mut entry.row, step.now, "stopped", None, why);

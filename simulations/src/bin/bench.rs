@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use murmesh_simulations::bench::pair::{Node, Pair};
-use murmesh_simulations::bench::{Failed, Figure, cost, limits, mail};
+use murmesh_simulations::bench::{Failed, Figure, cost, limits, mail, milliseconds, pair};
 use serde::Serialize;
 
 /// Measures messages and nodes on this machine.
@@ -60,17 +60,11 @@ struct Ratio {
 struct Figures(Vec<Figure>);
 
 impl Figures {
-    fn add(
-        &mut self,
-        what: &'static str,
-        of: impl Into<String>,
-        unit: &'static str,
-        runs: &[f64],
-    ) -> Result<(), Failed> {
-        let Some(figure) = Figure::of(what, of, unit, runs) else { return Ok(()) };
-        print(&figure);
-        self.0.push(figure);
-        Ok(())
+    fn add(&mut self, what: &'static str, of: impl Into<String>, unit: &'static str, runs: &[f64]) {
+        if let Some(figure) = Figure::of(what, of, unit, runs) {
+            print(&figure);
+            self.0.push(figure);
+        }
     }
 
     fn median(&self, what: &str, of: &str) -> f64 {
@@ -85,10 +79,6 @@ fn print(line: &impl Serialize) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
 /// Runs a measure several times.
 fn repeat<T>(runs: usize, mut measure: impl FnMut() -> Result<T, Failed>) -> Result<Vec<T>, Failed> {
     (0..runs).map(|_| measure()).collect()
@@ -97,17 +87,17 @@ fn repeat<T>(runs: usize, mut measure: impl FnMut() -> Result<T, Failed>) -> Res
 fn measure_limits(arguments: &Arguments, figures: &mut Figures) -> Result<(), Failed> {
     let runs = arguments.runs;
     let trips = repeat(runs, || limits::loopback_round_trip().map(milliseconds))?;
-    figures.add("limit: loopback round trip", "100 B", "ms", &trips)?;
+    figures.add("limit: loopback round trip", "100 B", "ms", &trips);
     for rows in [1, 100] {
         let commits = repeat(runs, || {
-            let directory = tempfile::tempdir().map_err(|_| Failed::from_text("no temporary directory"))?;
+            let directory = tempfile::tempdir().map_err(|_| Failed::because("no temporary directory"))?;
             limits::sqlite_commits(directory.path(), rows)
         })?;
-        figures.add("limit: sqlite commits", format!("{rows} rows"), "1/s", &commits)?;
+        figures.add("limit: sqlite commits", format!("{rows} rows"), "1/s", &commits);
     }
     for bytes in [100, 1_024] {
         let seals = repeat(runs, || limits::seals(bytes))?;
-        figures.add("limit: chacha20-poly1305", format!("{bytes} B"), "1/s", &seals)?;
+        figures.add("limit: chacha20-poly1305", format!("{bytes} B"), "1/s", &seals);
     }
     Ok(())
 }
@@ -120,8 +110,8 @@ fn measure_mail(arguments: &Arguments, figures: &mut Figures) -> Result<(), Fail
         let runs = repeat(arguments.runs, || mail::one_by_one(&pair, arguments.singles, bytes))?;
         let p50: Vec<f64> = runs.iter().map(|run| milliseconds(run.p50)).collect();
         let p99: Vec<f64> = runs.iter().map(|run| milliseconds(run.p99)).collect();
-        figures.add("send to delivered, p50", format!("{bytes} B"), "ms", &p50)?;
-        figures.add("send to delivered, p99", format!("{bytes} B"), "ms", &p99)?;
+        figures.add("send to delivered, p50", format!("{bytes} B"), "ms", &p50);
+        figures.add("send to delivered, p99", format!("{bytes} B"), "ms", &p99);
         // New people each time: what one contact may write in a day is bounded (limits::CONTACT_BYTES_RATE).
         let rates = repeat(arguments.runs, || {
             let pair = Pair::start()?;
@@ -130,9 +120,10 @@ fn measure_mail(arguments: &Arguments, figures: &mut Figures) -> Result<(), Fail
             memory.push(cost::memory_mib(&pair.alice)?);
             Ok(rate)
         })?;
-        figures.add("sustained, receipts and both disks", format!("{bytes} B"), "1/s", &rates)?;
+        figures.add("sustained, receipts and both disks", format!("{bytes} B"), "1/s", &rates);
     }
-    figures.add("memory of the sender after a sustained run", "", "MiB", &memory)
+    figures.add("memory of the sender after a sustained run", "", "MiB", &memory);
+    Ok(())
 }
 
 fn measure_start(arguments: &Arguments, figures: &mut Figures) -> Result<(), Failed> {
@@ -142,27 +133,26 @@ fn measure_start(arguments: &Arguments, figures: &mut Figures) -> Result<(), Fai
         Ok((milliseconds(pair.alice.start_up), milliseconds(pair.connecting + first)))
     })?;
     let (starts, firsts): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
-    figures.add("start-up of a new node", "", "ms", &starts)?;
-    figures.add("ticket to first delivered message", "", "ms", &firsts)
+    figures.add("start-up of a new node", "", "ms", &starts);
+    figures.add("ticket to first delivered message", "", "ms", &firsts);
+    Ok(())
 }
 
 fn measure_idle(arguments: &Arguments, figures: &mut Figures) -> Result<(), Failed> {
     let root =
-        tempfile::Builder::new().prefix("mm").tempdir().map_err(|_| Failed::from_text("no directory"))?;
+        tempfile::Builder::new().prefix("mm").tempdir().map_err(|_| Failed::because("no directory"))?;
     let alone = Node::start(root.path(), "alone", &[])?;
-    figures.add("memory of a node without peers", "", "MiB", &[cost::memory_mib(&alone)?])?;
+    figures.add("memory of a node without peers", "", "MiB", &[cost::memory_mib(&alone)?]);
     let status = repeat(arguments.runs, || cost::status_ms(&alone))?;
-    figures.add("murmesh status", "", "ms", &status)?;
+    figures.add("murmesh status", "", "ms", &status);
     let mut client = alone.client()?;
-    let address = murmesh_simulations::bench::pair::status(&mut client)?.listen.first().cloned();
-    let address = address.ok_or_else(|| Failed::from_text("the node listens nowhere"))?;
+    let address = pair::status(&mut client)?.listen.first().cloned();
+    let address = address.ok_or_else(|| Failed::because("the node listens nowhere"))?;
     let name = |i: usize| format!("peer{i}");
     let more = ["--peer", address.as_str()];
     let others = (0..arguments.peers).map(|i| Node::start(root.path(), &name(i), &more));
     let others = others.collect::<Result<Vec<_>, _>>()?;
-    let connected = |client: &mut _| {
-        murmesh_simulations::bench::pair::status(client).map(|status| status.peers.connected)
-    };
+    let connected = |client: &mut _| pair::status(client).map(|status| status.peers.connected);
     let enough = u64::try_from(others.len()).unwrap_or(u64::MAX);
     let start = std::time::Instant::now();
     while connected(&mut client)? < enough && start.elapsed() < Duration::from_secs(30) {
@@ -171,10 +161,11 @@ fn measure_idle(arguments: &Arguments, figures: &mut Figures) -> Result<(), Fail
     let peers = format!("{} peers", connected(&mut client)?);
     // Joining is over a while after the last has come.
     std::thread::sleep(Duration::from_secs(arguments.idle_seconds));
-    figures.add("memory of an idle node", peers.clone(), "MiB", &[cost::memory_mib(&alone)?])?;
+    figures.add("memory of an idle node", peers.clone(), "MiB", &[cost::memory_mib(&alone)?]);
     let time = Duration::from_secs(arguments.idle_seconds);
     let idle = repeat(arguments.runs.min(3), || cost::idle_percent(&alone, time))?;
-    figures.add("processor of an idle node", peers, "% of a core", &idle)
+    figures.add("processor of an idle node", peers, "% of a core", &idle);
+    Ok(())
 }
 
 fn measure(arguments: &Arguments) -> Result<(), Failed> {
@@ -184,7 +175,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failed> {
     measure_start(arguments, &mut figures)?;
     measure_idle(arguments, &mut figures)?;
     for program in ["murmeshd", "murmesh"] {
-        figures.add("size of a program", program, "MiB", &[cost::size_mib(program)?])?;
+        figures.add("size of a program", program, "MiB", &[cost::size_mib(program)?]);
     }
     let commit_ms = 1e3 / figures.median("limit: sqlite commits", "1 rows");
     let trip_ms = figures.median("limit: loopback round trip", "100 B");

@@ -180,3 +180,53 @@ impl MessengerStore for Transaction<'_> {
 fn place(table: u8, key: &[u8], group: &[u8], position: i64) -> Vec<u8> {
     [&[table], key, group, &position.to_be_bytes()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::entropy;
+    use crate::store::schema;
+    use crate::store::seal::Secret;
+
+    fn put(transaction: &mut Transaction<'_>, key: &[u8], value: &[u8]) {
+        let row = Row { table: Table::Contacts, group: b"", position: 0, key, value };
+        transaction.put(row).unwrap();
+    }
+
+    fn on_empty(test: impl FnOnce(&Connection, &mut Transaction<'_>)) {
+        let (connection, mut rng) = (Connection::open_in_memory().unwrap(), entropy::rng());
+        connection.execute_batch(schema::PRIVATE[0]).unwrap();
+        let keys = Keys::of(&Secret::random(&mut rng));
+        test(&connection, &mut Transaction::new(&connection, &keys, &mut rng));
+    }
+
+    #[test]
+    fn a_row_is_written_once_whatever_became_of_it_before() {
+        on_empty(|connection, transaction| {
+            (0..100u8).for_each(|i| put(transaction, b"often", &[i]));
+            put(transaction, b"gone", b"");
+            assert!(transaction.delete(Table::Contacts, b"gone").unwrap());
+            assert!(!transaction.delete(Table::Contacts, b"gone").unwrap());
+            transaction.write_all().unwrap();
+            assert_eq!(connection.total_changes(), 1);
+            assert_eq!(transaction.get(Table::Contacts, b"often").unwrap().unwrap().value, [99]);
+            assert_eq!(transaction.scan(Table::Contacts).unwrap().len(), 1);
+        });
+    }
+
+    #[test]
+    fn what_is_gathered_is_bounded() {
+        on_empty(|_, transaction| {
+            let value = vec![7; GATHERED_BYTES_MAX / 4 - 8];
+            let keys = [b"a", b"b", b"c", b"d", b"e"];
+            keys[..4].iter().for_each(|key| put(transaction, *key, &value));
+            assert_eq!(transaction.gathered.len(), 4, "at the bound");
+            put(transaction, keys[4], &value);
+            assert_eq!((transaction.gathered.len(), transaction.gathered_bytes), (0, 0), "above it");
+            let there = |key: &[u8; 1]| transaction.get(Table::Contacts, key).unwrap().is_some();
+            assert!(keys.into_iter().all(there));
+        });
+    }
+}

@@ -9,7 +9,7 @@ use crate::messenger::content::{
 };
 use crate::messenger::invites::InviteContent;
 use crate::messenger::io::{Input, RequestId};
-use crate::messenger::rows::{ContactRow, OpenedRow, Record, SessionRow};
+use crate::messenger::rows::{ConsumerRow, ContactRow, OpenedRow, Record, SessionRow};
 use crate::messenger::store::{MemoryStore, Table};
 use crate::messenger::{Config, Messenger};
 use crate::session::decoders::samples::records as sessions;
@@ -117,6 +117,7 @@ pub(crate) fn rows() -> Vec<Vec<u8>> {
     };
     rows.push(encoded(&session));
     rows.push(encoded(&OpenedRow { replay_key: [3; 16], account: account().id(), day: Day(20_000) }));
+    rows.push(encoded(&ConsumerRow { name: "bot".to_owned(), cursor: 300 }));
     rows
 }
 
