@@ -17,6 +17,10 @@ fn mail_arrives_after_the_sender_and_two_custodians_are_killed() {
         let sent = lab.ok(from, &["send", to, "hello", "--wait", "delivered"]);
         assert_eq!(sent["state"], "delivered");
     }
+    // Where he comes back to, he has to know: of the five two will be dead.
+    lab.until("bob knows the five", || {
+        lab.ok_or_degraded("bob", &["status"])["custodians_known"].as_u64() >= Some(5)
+    });
     lab.ok("bob", &["down"]);
     for i in 0..10 {
         let sent = lab.ok("alice", &["send", "bob", &format!("while away {i}"), "--wait", "held"]);
