@@ -95,6 +95,13 @@ bring_up() {
 
 # ---- What the promises check ---------------------------------------------------------------------
 
+# knows_all_keepers NAME: five nodes that keep mail, and the other person's.
+knows_all_keepers() {
+    local known
+    known=$(murmesh "$1" --json status | field custodians_known)
+    [ "${known:-0}" -ge 6 ]
+}
+
 seven_run() {
     local name running=0
     for name in "${STARTED[@]}"; do
@@ -221,6 +228,8 @@ promise "a message reaches bob" delivered_online alice bob "hello bob"
 promise "and one reaches alice" delivered_online bob alice "hello alice"
 
 step "bob closes his laptop; alice writes to him"
+# Not before he knows where to come back to: a few hundred milliseconds after he came.
+until_ok 30 knows_all_keepers bob
 show bob down
 promise "messages to somebody who is away are held by others" send_while_away
 show alice outbox list
