@@ -2,7 +2,8 @@
 # Fuzzes every decoder of the core, and its machines with sequences of frames (simulations/fuzz).
 #
 #   fuzz.sh [MINUTES] [TARGET...]   so many minutes each (20), all targets if none is named; one line each,
-#                                   with the CPU time it got, is added to simulations/results/fuzz.txt
+#                                   with the CPU time it got, is added to simulations/results/fuzz.txt;
+#                                   before them the property tests of all decoders, with new dice
 #   fuzz.sh --quick                 what CI has time for: 20 s of the targets that strangers reach; without
 #                                   cargo-fuzz the corpora are replayed by the core's tests only
 #   fuzz.sh --keep [FILES]          adds to the committed corpora at most so many files a target (12): the
@@ -61,9 +62,17 @@ header() {
 TEXT
 }
 
+# The property tests of all decoders with other inputs than every `cargo test` has.
+dice() {
+    local seed=$((RANDOM * 32768 + RANDOM))
+    echo "property tests, PROPTEST_RNG_SEED=$seed"
+    PROPTEST_RNG_SEED=$seed env -u RUSTC_BOOTSTRAP cargo test -q --workspace --lib --bins decoders:: >&2
+}
+
 campaign() { # MINUTES TARGET...
     local minutes=$1 directory log=/dev/null status failed=0
     shift
+    dice
     directory=$(build)
     header
     printf '# %s, %s\n' "$(machine)" "$(rustc --version)" >>"$RESULTS"

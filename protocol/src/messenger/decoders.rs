@@ -13,17 +13,18 @@ use super::rows::{
     PrekeyRow, Record, SessionRow,
 };
 use super::store::Table;
-use crate::decoders::Decoder;
+use crate::decoders::{Decoder, TIMES};
 use crate::wire::codec;
 
 #[cfg(test)]
 pub(crate) mod samples;
 
 /// What is inside sealed messages and sealed records.
-pub(crate) const CONTENT: Decoder = Decoder { name: "content", read: read_content, check: check_content };
+pub(crate) const CONTENT: Decoder =
+    Decoder { name: "content", read: read_content, check: check_content, times: TIMES };
 
 /// A row of the private store, behind a byte that names its table.
-pub(crate) const ROW: Decoder = Decoder { name: "row", read: read_row, check: check_row };
+pub(crate) const ROW: Decoder = Decoder { name: "row", read: read_row, check: check_row, times: TIMES };
 
 fn read_content(bytes: &[u8]) -> bool {
     Content::from_bytes(bytes).is_ok()

@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 
 use crate::crypto::Secret;
-use crate::decoders::Decoder;
+use crate::decoders::{Decoder, TIMES};
 use crate::id::SessionId;
 use crate::session::noise::{Read, Split};
 use crate::session::parts::Parts;
@@ -14,11 +14,16 @@ use crate::time::Time;
 pub(crate) mod samples;
 
 /// A session as it lies on disk.
-pub(crate) const RECORD: Decoder =
-    Decoder { name: "session", read: |bytes| Session::from_record(bytes).is_ok(), check: check_record };
+pub(crate) const RECORD: Decoder = Decoder {
+    name: "session",
+    read: |bytes| Session::from_record(bytes).is_ok(),
+    check: check_record,
+    times: TIMES,
+};
 
 /// A sealed message, and what is inside one: padding, payloads of the handshakes.
-pub(crate) const INNER: Decoder = Decoder { name: "inner", read: read_inner, check: check_inner };
+pub(crate) const INNER: Decoder =
+    Decoder { name: "inner", read: read_inner, check: check_inner, times: TIMES };
 
 /// Whatever can be read must also go on.
 fn check_record(bytes: &[u8]) {

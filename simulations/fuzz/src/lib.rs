@@ -25,7 +25,7 @@ mod victim;
 pub fn decode(name: &str, data: &[u8]) {
     let decoder = decoders::named(name).expect("a target is named after its decoder");
     let allocated = allocation_counter::measure(|| _ = (decoder.read)(data)).bytes_max;
-    assert!(allocated <= decoders::allocated_bytes_max(data.len()), "{allocated} bytes for {}", data.len());
+    assert!(allocated <= decoder.allocated_bytes_max(data.len()), "{allocated} bytes for {}", data.len());
     (decoder.check)(data);
 }
 
