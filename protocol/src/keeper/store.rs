@@ -1,12 +1,14 @@
 //! What the Keeper needs of a disk: other people's envelopes, records and tombstones, inside one open
 //! transaction. SPEC §9.3.
 
-use std::collections::BTreeMap;
-
 use crate::id::{Address, EnvelopeId};
 use crate::store::StoreError;
 use crate::time::Time;
 use crate::wire::frame::Tombstone;
+
+mod memory;
+
+pub use memory::MemoryStore;
 
 /// What one mailbox uses at this custodian.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,10 @@ pub fn tombstone_bytes(tombstone: &Tombstone) -> u64 {
     const EACH_ID: u64 = 96;
     let ids = u64::try_from(tombstone.ids.len()).unwrap_or(u64::MAX);
     ids.saturating_mul(EACH_ID).saturating_add(length(&tombstone.signature)).saturating_add(FIXED)
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// An open transaction of the custody store.
@@ -87,198 +93,6 @@ pub trait KeeperStore {
 
     /// Drops every envelope, record and tombstone whose `expires` is below `now`.
     fn expire(&mut self, now: Time) -> Result<(), StoreError>;
-}
-
-#[derive(Clone, Debug)]
-struct HeldEnvelope {
-    cursor: u64,
-    expires: Time,
-    bytes: Vec<u8>,
-}
-
-/// The custody store in memory: for tests and the simulator.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryStore {
-    live: Contents,
-    before: Option<Box<Contents>>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Contents {
-    cursor: u64,
-    envelopes: BTreeMap<(Address, EnvelopeId), HeldEnvelope>,
-    records: BTreeMap<(Address, u8), (u64, Time, Vec<u8>)>,
-    tombstones: BTreeMap<u64, Buried>,
-    /// Ids, in the order they were named in, and the number of the tombstone that names them.
-    tombstoned: BTreeMap<(Address, EnvelopeId), (u64, u64)>,
-}
-
-#[derive(Clone, Debug)]
-struct Buried {
-    expires: Time,
-    tombstone: Tombstone,
-    /// Ids that it is kept for.
-    ids: usize,
-}
-
-impl Contents {
-    fn forget_tombstoned(&mut self, address: &Address, id: &EnvelopeId) {
-        let Some((_, number)) = self.tombstoned.remove(&(*address, *id)) else { return };
-        if let Some(buried) = self.tombstones.get_mut(&number) {
-            buried.ids -= 1;
-            if buried.ids == 0 {
-                self.tombstones.remove(&number);
-            }
-        }
-    }
-}
-
-impl MemoryStore {
-    /// Runs one step; keeps its writes only if it succeeds.
-    pub fn transaction<T, E>(
-        &mut self,
-        step: impl FnOnce(&mut dyn KeeperStore) -> Result<T, E>,
-    ) -> Result<T, E> {
-        self.before = Some(Box::new(self.live.clone()));
-        let result = step(self);
-        if let (Err(_), Some(before)) = (&result, self.before.take()) {
-            self.live = *before;
-        }
-        result
-    }
-
-    /// Every byte string held, for tests that look for what must not be there.
-    pub fn held(&self) -> impl Iterator<Item = &[u8]> {
-        let envelopes = self.live.envelopes.values().map(|e| e.bytes.as_slice());
-        envelopes.chain(self.live.records.values().map(|(_, _, bytes)| bytes.as_slice()))
-    }
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-const NO_ID: EnvelopeId = EnvelopeId([0; 32]);
-const LAST_ID: EnvelopeId = EnvelopeId([0xff; 32]);
-
-impl KeeperStore for MemoryStore {
-    fn put_envelope(
-        &mut self,
-        address: &Address,
-        id: &EnvelopeId,
-        expires: Time,
-        bytes: &[u8],
-    ) -> Result<u64, StoreError> {
-        self.live.cursor += 1;
-        let held = HeldEnvelope { cursor: self.live.cursor, expires, bytes: bytes.to_vec() };
-        self.live.envelopes.insert((*address, *id), held);
-        Ok(self.live.cursor)
-    }
-
-    fn has_envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<bool, StoreError> {
-        Ok(self.live.envelopes.contains_key(&(*address, *id)))
-    }
-
-    fn envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.live.envelopes.get(&(*address, *id)).map(|held| held.bytes.clone()))
-    }
-
-    fn remove_envelope(&mut self, address: &Address, id: &EnvelopeId) -> Result<bool, StoreError> {
-        Ok(self.live.envelopes.remove(&(*address, *id)).is_some())
-    }
-
-    fn ids(
-        &mut self,
-        address: &Address,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<(u64, EnvelopeId)>, StoreError> {
-        let mut ids: Vec<(u64, EnvelopeId)> = self
-            .live
-            .envelopes
-            .range((*address, NO_ID)..=(*address, LAST_ID))
-            .filter(|(_, held)| held.cursor > after)
-            .map(|((_, id), held)| (held.cursor, *id))
-            .collect();
-        ids.sort_unstable();
-        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(ids)
-    }
-
-    fn usage(&mut self, address: &Address) -> Result<Usage, StoreError> {
-        let mut usage = Usage::default();
-        for held in self.live.envelopes.range((*address, NO_ID)..=(*address, LAST_ID)).map(|(_, h)| h) {
-            usage.envelopes += 1;
-            usage.bytes += length(&held.bytes);
-        }
-        Ok(usage)
-    }
-
-    fn totals(&mut self) -> Result<Totals, StoreError> {
-        Ok(Totals {
-            envelopes: u64::try_from(self.live.envelopes.len()).unwrap_or(u64::MAX),
-            records: u64::try_from(self.live.records.len()).unwrap_or(u64::MAX),
-            bytes: self.held().map(length).sum::<u64>()
-                + self.live.tombstones.values().map(|buried| tombstone_bytes(&buried.tombstone)).sum::<u64>(),
-        })
-    }
-
-    fn put_record(
-        &mut self,
-        address: &Address,
-        slot: u8,
-        seq: u64,
-        expires: Time,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        self.live.records.insert((*address, slot), (seq, expires, bytes.to_vec()));
-        Ok(())
-    }
-
-    fn record_held(&mut self, address: &Address, slot: u8) -> Result<Option<(u64, u64)>, StoreError> {
-        Ok(self.live.records.get(&(*address, slot)).map(|(seq, _, bytes)| (*seq, length(bytes))))
-    }
-
-    fn records(&mut self, address: &Address) -> Result<Vec<Vec<u8>>, StoreError> {
-        let range = self.live.records.range((*address, 0)..=(*address, u8::MAX));
-        Ok(range.map(|(_, (_, _, bytes))| bytes.clone()).collect())
-    }
-
-    fn put_tombstone(&mut self, tombstone: &Tombstone, expires: Time, keep: u64) -> Result<(), StoreError> {
-        let (live, address) = (&mut self.live, tombstone.address);
-        live.cursor += 1;
-        let number = live.cursor;
-        for id in &tombstone.ids {
-            live.forget_tombstoned(&address, id);
-            live.cursor += 1;
-            live.tombstoned.insert((address, *id), (live.cursor, number));
-        }
-        let buried = Buried { expires, tombstone: tombstone.clone(), ids: tombstone.ids.len() };
-        live.tombstones.insert(number, buried);
-        let mut kept: Vec<(u64, EnvelopeId)> = live
-            .tombstoned
-            .range((address, NO_ID)..=(address, LAST_ID))
-            .map(|((_, id), (order, _))| (*order, *id))
-            .collect();
-        kept.sort_unstable();
-        let surplus = kept.len().saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
-        kept.into_iter().take(surplus).for_each(|(_, id)| live.forget_tombstoned(&address, &id));
-        Ok(())
-    }
-
-    fn tombstone(&mut self, address: &Address, id: &EnvelopeId) -> Result<Option<Tombstone>, StoreError> {
-        let number = self.live.tombstoned.get(&(*address, *id)).map(|(_, number)| number);
-        Ok(number.and_then(|n| self.live.tombstones.get(n)).map(|buried| buried.tombstone.clone()))
-    }
-
-    fn expire(&mut self, now: Time) -> Result<(), StoreError> {
-        self.live.envelopes.retain(|_, held| held.expires >= now);
-        self.live.records.retain(|_, (_, expires, _)| *expires >= now);
-        self.live.tombstones.retain(|_, buried| buried.expires >= now);
-        let Contents { tombstones, tombstoned, .. } = &mut self.live;
-        tombstoned.retain(|_, (_, number)| tombstones.contains_key(number));
-        Ok(())
-    }
 }
 
 /// The contract of every custody store, run by the memory store's test and by the node's.
@@ -337,25 +151,4 @@ pub fn contract(store: &mut dyn KeeperStore) -> Result<(), StoreError> {
     assert_eq!(store.totals()?, Totals::default());
     assert_eq!(store.tombstone(&a, &id(4))?, None);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_memory_store_keeps_the_contract() {
-        assert_eq!(MemoryStore::default().transaction(contract), Ok(()));
-    }
-
-    #[test]
-    fn a_failed_step_leaves_nothing() {
-        let mut store = MemoryStore::default();
-        let failed: Result<(), StoreError> = store.transaction(|tx| {
-            tx.put_envelope(&Address([1; 32]), &NO_ID, Time(1), b"x")?;
-            Err(StoreError::Io)
-        });
-        assert_eq!(failed, Err(StoreError::Io));
-        assert_eq!(store.totals(), Ok(Totals::default()));
-    }
 }
