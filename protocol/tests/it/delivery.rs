@@ -281,7 +281,7 @@ fn what_was_shown_and_is_sealed_again_is_shown_once() {
     world.stop(0);
     world.nodes[0].private = copy;
     world.nodes[0].rolled_back = true;
-    world.nodes[0].events.clear();
+    world.forget_events(0);
     world.start(0);
     assert_eq!(world.outbox(0).len(), 20, "it knows of no receipt");
     assert!(world.run_until(120 * SECOND_MS, all_delivered));

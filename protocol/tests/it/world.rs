@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use murmesh_protocol::control::{ControlError, Event, Reply};
+use murmesh_protocol::control::{ControlError, Event, EventBody, MessageState, Reply};
 use murmesh_protocol::id::{Address, PeerId, sha256};
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
@@ -46,6 +46,8 @@ pub(crate) struct Node {
     skew_ms: i64,
     pub(crate) replies: BTreeMap<u64, Result<Reply, ControlError>>,
     pub(crate) events: Vec<Event>,
+    /// The newest state that its events told of each message.
+    states: BTreeMap<String, MessageState>,
     account: bool,
     /// Counts its lives: what was meant for an earlier one is dropped.
     life: u64,
@@ -136,6 +138,7 @@ impl World {
                 skew_ms: skew_ms(i),
                 replies: BTreeMap::new(),
                 events: Vec::new(),
+                states: BTreeMap::new(),
                 account: i < accounts,
                 life: 0,
                 misbehaved: 0,
@@ -344,7 +347,12 @@ impl World {
             Output::Reply(RequestId(id), result) => {
                 self.nodes[i].replies.insert(id, result);
             }
-            Output::Event(event) => self.nodes[i].events.push(event),
+            Output::Event(event) => {
+                if let EventBody::MessageState { id, state, .. } = &event.body {
+                    self.nodes[i].states.insert(id.clone(), *state);
+                }
+                self.nodes[i].events.push(event);
+            }
             Output::Misbehaved(..) => self.nodes[i].misbehaved += 1,
         }
     }

@@ -108,10 +108,13 @@ impl World {
 
     /// The last state of a sent message that the node has told.
     pub(crate) fn state(&self, node: usize, id: &str) -> Option<MessageState> {
-        self.nodes[node].events.iter().rev().find_map(|event| match &event.body {
-            EventBody::MessageState { id: told, state, .. } if told == id => Some(*state),
-            _ => None,
-        })
+        self.nodes[node].states.get(id).copied()
+    }
+
+    /// As if nothing had been told yet.
+    pub(crate) fn forget_events(&mut self, node: usize) {
+        self.nodes[node].events.clear();
+        self.nodes[node].states.clear();
     }
 
     pub(crate) fn wait_state(&mut self, node: usize, id: &str, state: MessageState, ms: u64) -> bool {
