@@ -33,7 +33,7 @@ pub fn one_by_one(pair: &Pair, count: usize, bytes: usize) -> Result<OneByOne, F
     for _ in 0..count {
         let start = Instant::now();
         sender.write(&text(bytes)).map_err(Failed::because)?;
-        delivered(&mut watcher, start + PATIENCE)?;
+        delivered(&mut watcher)?;
         took.push(start.elapsed());
         sender.next(start + PATIENCE).map_err(Failed::because)?;
     }
@@ -50,8 +50,7 @@ pub fn sustained(pair: &Pair, count: usize, bytes: usize) -> Result<f64, Failed>
     let start = Instant::now();
     let feeding = std::thread::spawn(move || feed(sender, count, bytes));
     let seen = (0..count).try_for_each(|seen| {
-        delivered(&mut watcher, Instant::now() + PATIENCE)
-            .map_err(|error| Failed::because(format!("{error}; {seen} of {count} seen")))
+        delivered(&mut watcher).map_err(|error| Failed::because(format!("{error}; {seen} of {count} seen")))
     });
     let took = start.elapsed();
     // What the sender met is the reason, if it met something.
@@ -61,7 +60,7 @@ pub fn sustained(pair: &Pair, count: usize, bytes: usize) -> Result<f64, Failed>
 }
 
 /// Writes texts as fast as the socket takes them, and reads the answers meanwhile.
-fn feed(sender: Client, count: usize, bytes: usize) -> Result<(), Failed> {
+pub(crate) fn feed(sender: Client, count: usize, bytes: usize) -> Result<(), Failed> {
     let (mut writer, mut answers) = sender.split().map_err(Failed::because)?;
     let writing = std::thread::spawn(move || -> Result<(), Failed> {
         let text = text(bytes);
@@ -92,7 +91,7 @@ fn text(bytes: usize) -> Request {
     Request::Send(params)
 }
 
-fn watch(pair: &Pair) -> Result<Client, Failed> {
+pub(crate) fn watch(pair: &Pair) -> Result<Client, Failed> {
     let mut client = pair.alice.client()?;
     let subscribe = SubscribeParams { since: None, types: vec![EventKind::MessageState], name: None };
     client.call::<SubscribeReply>(&Request::Subscribe(subscribe)).map_err(Failed::because)?;
@@ -100,12 +99,18 @@ fn watch(pair: &Pair) -> Result<Client, Failed> {
 }
 
 /// Waits for the next message that is delivered.
-fn delivered(watcher: &mut Client, deadline: Instant) -> Result<(), Failed> {
+fn delivered(watcher: &mut Client) -> Result<(), Failed> {
+    reached(watcher, MessageState::Delivered, PATIENCE)
+}
+
+/// Waits for the next message that reaches a state.
+pub(crate) fn reached(watcher: &mut Client, wanted: MessageState, patience: Duration) -> Result<(), Failed> {
+    let deadline = Instant::now() + patience;
     let mut others: BTreeMap<String, MessageState> = BTreeMap::new();
     loop {
         match watcher.next(deadline).map_err(Failed::because)? {
             Some(Line::Event(event)) => match event.body {
-                EventBody::MessageState { state: MessageState::Delivered, .. } => return Ok(()),
+                EventBody::MessageState { state, .. } if state == wanted => return Ok(()),
                 EventBody::MessageState { id, state, .. } => {
                     others.insert(id, state);
                 }
@@ -120,7 +125,7 @@ fn delivered(watcher: &mut Client, deadline: Instant) -> Result<(), Failed> {
                 }
             },
             Some(Line::Answer(..)) => {}
-            None => return Err(Failed::because(format!("not delivered in time: {others:?}"))),
+            None => return Err(Failed::because(format!("no {wanted:?} in time: {others:?}"))),
         }
     }
 }
