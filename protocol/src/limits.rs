@@ -92,7 +92,7 @@ pub const DIRECT_AGAIN_MS_MAX: u64 = 10 * MINUTE_MS;
 /// A failed dial of a contact is not repeated for this long, unless something changed.
 pub const DIAL_PAUSE_MS: u64 = 30 * SECOND_MS;
 /// Messages on their way over one direct stream; the others wait.
-pub const DIRECT_WINDOW: usize = 128;
+pub const DIRECT_WINDOW: usize = 256;
 /// First retry of a message that is not `held`; doubled, with full jitter, up to `RETRY_MS_MAX`.
 pub const RETRY_MS_MIN: u64 = 2 * SECOND_MS;
 /// Longest pause between retries.
@@ -194,6 +194,9 @@ pub const BUNDLE_OLDER_MS: u64 = DAY_MS + 2 * HOUR_MS;
 pub const PREKEY_GRACE_MS: u64 = 31 * DAY_MS;
 /// How long a deferred `contact.add` waits for the invite record before it answers `requested`.
 pub const ADD_REPLY_MS: u64 = 4 * SECOND_MS;
+/// When an invite record that has not come is asked for again while a client waits for it: it may have been
+/// asked for before its maker's disk had it. Doubled each time.
+pub const ADD_AGAIN_MS: u64 = 250;
 /// Life of a manifest; renewed when half of it is over.
 pub const MANIFEST_MS: u64 = 90 * DAY_MS;
 /// Sealed messages that cannot be opened yet, kept until another opens; the oldest go first.

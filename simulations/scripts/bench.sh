@@ -22,7 +22,7 @@ while [ "$#" -gt 0 ]; do
             ;;
         --quick)
             PROFILE=
-            MEASURES=(--runs 1 --texts 500 --singles 20 --idle-seconds 1 --peers 3)
+            MEASURES=(--runs 1 --texts 500 --singles 20 --deposits 300 --idle-seconds 1 --peers 3)
             ;;
         --record) RECORD=$ROOT/simulations/results/bench.jsonl ;;
         --)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub mod cost;
+pub mod custody;
 pub mod limits;
 pub mod mail;
 pub mod pair;

@@ -2,6 +2,7 @@
 //! written without waiting for answers, and every way a connection can end is the same [`Gone`].
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,9 +16,16 @@ use serde_json::Value;
 /// A connection to a running node.
 #[derive(Debug)]
 pub struct Client {
+    writer: Writer,
     stream: UnixStream,
     /// Bytes read and not yet taken as lines.
     buffer: Vec<u8>,
+}
+
+/// What writes the requests of a connection.
+#[derive(Debug)]
+pub struct Writer {
+    stream: UnixStream,
     next_id: u64,
 }
 
@@ -86,7 +94,8 @@ impl Client {
     pub fn connect(data_dir: &Path) -> Result<Client, Gone> {
         let stream = UnixStream::connect(data_dir.join(SOCKET)).map_err(gone)?;
         stream.set_write_timeout(Some(ANSWER_PATIENCE)).map_err(gone)?;
-        let mut client = Client { stream, buffer: Vec::new(), next_id: 1 };
+        let writer = Writer { stream: stream.try_clone().map_err(gone)?, next_id: 1 };
+        let mut client = Client { writer, stream, buffer: Vec::new() };
         let hello = HelloParams { client: "murmesh-simulations".to_owned(), api: API_VERSION };
         match client.call::<HelloReply>(&Request::Hello(hello)) {
             Ok(_) => Ok(client),
@@ -95,18 +104,30 @@ impl Client {
         }
     }
 
-    /// Writes a request and does not wait for its answer; gives its number.
+    /// Writes a request and does not wait for its answer; gives its number. For a few: who writes many reads
+    /// meanwhile ([`split`](Client::split)).
     ///
     /// # Errors
     /// When the connection is over.
     pub fn write(&mut self, request: &Request) -> Result<u64, Gone> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let call = Call { jsonrpc: "2.0", id, request };
-        let mut line = serde_json::to_vec(&call).map_err(|error| Gone(error.to_string()))?;
-        line.push(b'\n');
-        self.stream.write_all(&line).map_err(gone)?;
-        Ok(id)
+        self.writer.write(request)
+    }
+
+    /// What writes, and what reads: for a thread each. A node does not read while it works on 32 requests of a
+    /// connection, and answers wait in a socket that holds some hundreds: one thread that writes thousands before it
+    /// reads waits for a node that waits for it (SPEC §10.1). Numbers go on.
+    ///
+    /// # Errors
+    /// When the system gives no handle.
+    pub fn split(self) -> Result<(Writer, Client), Gone> {
+        let again = Writer { stream: self.stream.try_clone().map_err(gone)?, next_id: self.writer.next_id };
+        Ok((again, self))
+    }
+
+    /// Ends the connection, whoever else writes on it.
+    pub fn close(self) {
+        // It is over already.
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// The next thing the node says; `None` when the deadline passes first.
@@ -166,6 +187,22 @@ impl Client {
                 Err(error) => return Err(gone(error)),
             }
         }
+    }
+}
+
+impl Writer {
+    /// Writes a request and does not wait for its answer; gives its number.
+    ///
+    /// # Errors
+    /// When the connection is over, or the node takes nothing for half a minute.
+    pub fn write(&mut self, request: &Request) -> Result<u64, Gone> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let call = Call { jsonrpc: "2.0", id, request };
+        let mut line = serde_json::to_vec(&call).map_err(|error| Gone(error.to_string()))?;
+        line.push(b'\n');
+        self.stream.write_all(&line).map_err(gone)?;
+        Ok(id)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Messenger, Query, Step, names};
 use crate::blind::invite_address;
 use crate::control::{AddParams, AddReply, ContactState, ControlError, ErrorName, Reply};
 use crate::id::{AccountId, Address, InviteToken, PeerId};
-use crate::limits::{ADD_REPLY_MS, CONTACTS_MAX, GRACE_MS, REPLICAS};
+use crate::limits::{ADD_AGAIN_MS, ADD_REPLY_MS, CONTACTS_MAX, GRACE_MS, REPLICAS};
 use crate::store::StoreError;
 use crate::time::Time;
 use crate::wire::bundle::{Bundle, BundleIn};
@@ -94,7 +94,8 @@ impl Messenger {
                 self.add_contact(step, ticket.account, name, "", Some(row))?;
                 let until = step.now.plus(ADD_REPLY_MS);
                 self.watch_invite(ticket.account, token, Some((request, until)), false);
-                self.timers.set(until, Timer::Adding(ticket.account));
+                let again = step.now.plus(ADD_AGAIN_MS);
+                self.timers.set(again, Timer::Adding(ticket.account));
                 self.ask_everywhere(ticket.account);
                 Ok(())
             }
@@ -259,8 +260,14 @@ impl Messenger {
             self.answer_client(&account);
         }
         self.ask_everywhere(account);
-        let pause = backoff(attempts, step);
-        self.timers.set(step.now.plus(pause), Timer::Adding(account));
+        let waits =
+            self.adding.get(&account).and_then(|adding| adding.client.as_ref()).map(|(_, until)| *until);
+        let next = match waits {
+            // Somebody looks on.
+            Some(until) => step.now.plus(ADD_AGAIN_MS << attempts.min(8)).min(until),
+            None => step.now.plus(backoff(attempts, step)),
+        };
+        self.timers.set(next, Timer::Adding(account));
         Ok(())
     }
 }

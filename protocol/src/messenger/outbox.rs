@@ -121,6 +121,12 @@ impl Entry {
         matches!(self.row.kind, Kind::Text(_))
     }
 
+    /// It is on the direct stream, and neither its patience nor its life is over.
+    fn waits_for_receipt(&self, now: Time) -> bool {
+        let patient = matches!(self.attempt, Attempt::AwaitingReceipt(until) if until > now);
+        patient && self.direct_at.is_some() && self.row.expires > now
+    }
+
     /// Ends whatever is being tried; gives the envelope that answers may still name.
     pub(crate) fn stop(&mut self) -> Option<EnvelopeId> {
         match core::mem::replace(&mut self.attempt, Attempt::Idle) {
@@ -178,6 +184,15 @@ impl Outbox {
     pub(crate) fn after(&self, account: &AccountId, key: Option<Key>) -> Option<Key> {
         let from = key.map_or(Bound::Unbounded, Bound::Excluded);
         self.by_contact.get(account)?.order.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    /// The same without those that wait for nothing but their receipt: a full window of them comes before the first
+    /// that a receipt has made room for.
+    pub(crate) fn next_to_wake(&self, account: &AccountId, key: Option<Key>, now: Time) -> Option<Key> {
+        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut line = self.by_contact.get(account)?.order.range((from, Bound::Unbounded));
+        let waits = |id| self.entries.get(id).is_some_and(|entry| entry.waits_for_receipt(now));
+        line.find(|(_, _, id)| !waits(id)).copied()
     }
 
     /// Makes room for one more round, or puts the entry at the end of those that wait for it.

@@ -39,7 +39,7 @@ impl Messenger {
     /// have it now, but not as often as the contact likes.
     pub(crate) fn wake(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
         let (mut at, mut allowed) = (None, None);
-        while let Some(key) = self.outbox.after(account, at) {
+        while let Some(key) = self.outbox.next_to_wake(account, at, step.now) {
             at = Some(key);
             if self.is_online(account) && self.outbox.window_is_full(account) {
                 // The others' turn comes with the next receipt: an outbox of thousands is not walked for each.

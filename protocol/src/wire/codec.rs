@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 mod reader;
 
+/// Room for most rows from the beginning: growing copies, and leaves copies behind.
+const ENCODED_BYTES_USUAL: usize = 512;
+
 /// Why bytes are not an encoding of the wanted type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -29,8 +32,10 @@ pub enum DecodeError {
 /// Never for the types used here: bincode fails only for types whose length is unknown.
 #[must_use]
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(value, bincode::config::standard())
-        .expect("invariant: plain data types with known lengths always encode")
+    let mut bytes = Vec::with_capacity(ENCODED_BYTES_USUAL);
+    bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())
+        .expect("invariant: plain data types with known lengths always encode");
+    bytes
 }
 
 /// Decodes exactly one value: trailing bytes and claims of more than there is are refused.

@@ -274,7 +274,7 @@ fn a_burst_to_a_contact_whose_machine_stood_still_is_delivered() {
 fn a_burst_that_is_being_received_is_not_deposited() {
     let mut world = World::connected(97, 5);
     world.record = true;
-    let texts = 8_000;
+    let texts = 16_000;
     for i in 0..texts {
         world.ask(0, World::send_request("p1", &format!("text {i:04}"), None));
     }

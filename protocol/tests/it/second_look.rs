@@ -1,7 +1,7 @@
 //! Limits that protect a Messenger, met by honest heavy use (SPEC §9.1), and what one contact's junk does to
 //! what others have sent.
 
-use murmesh_protocol::control::{MessageState, NoParams, Reply, Request};
+use murmesh_protocol::control::{AddParams, MessageState, NoParams, Reply, Request};
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::limits::{FAR_AHEAD_MS, FAR_AHEAD_RATE, UNOPENED_MAX};
 use murmesh_protocol::messenger::io::Input;
@@ -192,4 +192,18 @@ fn a_node_started_while_the_clock_is_wrong_ends_nothing_at_once() {
     victim.input(Input::Deadline);
     let Reply::Outbox(outbox) = victim.ask(Request::Outbox(NoParams {})) else { panic!("another reply") };
     assert_eq!(outbox.messages.len(), 1);
+}
+
+/// Story: on a busy machine the invite record was asked for before its maker's disk had it. It was asked for again when
+/// the client had waited for 4 s.
+#[test]
+fn a_ticket_whose_record_did_not_come_is_asked_for_again_while_somebody_waits() {
+    let mut world = World::new(98, 2, 3);
+    world.run(SECOND_MS);
+    let ticket = world.invite(0);
+    world.faults.loss = 1_000;
+    let asked = world.ask(1, Request::Add(AddParams { ticket, name: None }));
+    world.run(200);
+    world.faults.loss = 0;
+    assert!(world.run_until(SECOND_MS, |world| world.nodes[1].replies.contains_key(&asked)));
 }

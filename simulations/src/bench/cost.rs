@@ -28,7 +28,7 @@ pub fn idle_percent(node: &Node, time: Duration) -> Result<f64, Failed> {
 }
 
 /// Processor time of all threads of a process. The scheduler counts it in nanoseconds, `stat` only in ticks.
-fn used(node: &Node) -> Result<Duration, Failed> {
+pub(crate) fn used(node: &Node) -> Result<Duration, Failed> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).map_err(Failed::because)?;
     let mut nanoseconds = 0u64;
     for task in tasks.flatten() {

@@ -61,6 +61,13 @@ impl Node {
         Client::connect(&self.directory).map_err(Failed::because)
     }
 
+    /// Ends it, as a power cut would.
+    pub fn stop(&mut self) {
+        // It may have ended already; what it had accepted is on disk.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -70,9 +77,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // It may have ended already; what it had accepted is on disk.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.stop();
     }
 }
 
@@ -95,8 +100,16 @@ impl Pair {
     /// # Errors
     /// When that does not come about.
     pub fn start() -> Result<Pair, Failed> {
+        Pair::start_with(&[])
+    }
+
+    /// The same with more arguments for both nodes.
+    ///
+    /// # Errors
+    /// When that does not come about.
+    pub fn start_with(more: &[&str]) -> Result<Pair, Failed> {
         let root = tempfile::Builder::new().prefix("mm").tempdir().map_err(Failed::because)?;
-        let (alice, bob) = (Node::start(root.path(), "alice", &[])?, Node::start(root.path(), "bob", &[])?);
+        let (alice, bob) = (Node::start(root.path(), "alice", more)?, Node::start(root.path(), "bob", more)?);
         let (mut a, mut b) = (alice.client()?, bob.client()?);
         for (client, name) in [(&mut a, "alice"), (&mut b, "bob")] {
             let init = Request::Init(InitParams { name: Some(name.to_owned()) });
@@ -128,6 +141,15 @@ fn until_connected(client: &mut Client, who: &str) -> Result<(), Failed> {
         }
     }
     Err(Failed::because(format!("{who} is not connected in time")))
+}
+
+/// Where a node listens.
+///
+/// # Errors
+/// When it is gone, or listens nowhere.
+pub fn address(node: &Node) -> Result<String, Failed> {
+    let listen = status(&mut node.client()?)?.listen;
+    listen.into_iter().next().ok_or_else(|| Failed::because("the node listens nowhere"))
 }
 
 /// What a node says of itself.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use murmesh_simulations::bench::pair::{Node, Pair};
-use murmesh_simulations::bench::{Failed, Figure, cost, limits, mail, milliseconds, pair};
+use murmesh_simulations::bench::{Failed, Figure, cost, custody, limits, mail, milliseconds, pair};
 use serde::Serialize;
 
 /// Measures messages and nodes on this machine.
@@ -23,6 +23,9 @@ struct Arguments {
     /// Texts sent one by one in a run.
     #[arg(long, default_value_t = 300)]
     singles: usize,
+    /// Texts for somebody who is away: no more than a mailbox holds.
+    #[arg(long, default_value_t = 1_500)]
+    deposits: usize,
     /// Seconds for which an idle node is watched.
     #[arg(long, default_value_t = 10)]
     idle_seconds: u64,
@@ -138,16 +141,31 @@ fn measure_start(arguments: &Arguments, figures: &mut Figures) -> Result<(), Fai
     Ok(())
 }
 
+fn measure_custody(arguments: &Arguments, figures: &mut Figures) -> Result<(), Failed> {
+    for bytes in [100, 1_024] {
+        let runs = repeat(arguments.runs, || custody::measure(arguments.deposits, bytes))?;
+        let of = format!("{bytes} B");
+        let mut add = |what, value: fn(&custody::Custody) -> f64| {
+            figures.add(what, of.clone(), "1/s", &runs.iter().map(value).collect::<Vec<_>>());
+        };
+        add("deposits of one sender, synced by one custodian", |run| run.deposited);
+        add("deposits of one custodian, by its processor time", |run| run.deposited_by_core);
+        add("collected and opened by one recipient", |run| run.collected);
+        add("collected from one custodian, by its processor time", |run| run.collected_by_core);
+    }
+    Ok(())
+}
+
 fn measure_idle(arguments: &Arguments, figures: &mut Figures) -> Result<(), Failed> {
     let root =
         tempfile::Builder::new().prefix("mm").tempdir().map_err(|_| Failed::because("no directory"))?;
     let alone = Node::start(root.path(), "alone", &[])?;
-    figures.add("memory of a node without peers", "", "MiB", &[cost::memory_mib(&alone)?]);
+    let without = cost::memory_mib(&alone)?;
+    figures.add("memory of a node without peers", "", "MiB", &[without]);
     let status = repeat(arguments.runs, || cost::status_ms(&alone))?;
     figures.add("murmesh status", "", "ms", &status);
     let mut client = alone.client()?;
-    let address = pair::status(&mut client)?.listen.first().cloned();
-    let address = address.ok_or_else(|| Failed::because("the node listens nowhere"))?;
+    let address = pair::address(&alone)?;
     let name = |i: usize| format!("peer{i}");
     let more = ["--peer", address.as_str()];
     let others = (0..arguments.peers).map(|i| Node::start(root.path(), &name(i), &more));
@@ -161,7 +179,10 @@ fn measure_idle(arguments: &Arguments, figures: &mut Figures) -> Result<(), Fail
     let peers = format!("{} peers", connected(&mut client)?);
     // Joining is over a while after the last has come.
     std::thread::sleep(Duration::from_secs(arguments.idle_seconds));
-    figures.add("memory of an idle node", peers.clone(), "MiB", &[cost::memory_mib(&alone)?]);
+    let with = cost::memory_mib(&alone)?;
+    figures.add("memory of an idle node", peers.clone(), "MiB", &[with]);
+    let share = (with - without) * 1024.0 / f64::from(u32::try_from(enough).unwrap_or(u32::MAX));
+    figures.add("memory for each connection", peers.clone(), "KiB", &[share]);
     let time = Duration::from_secs(arguments.idle_seconds);
     let idle = repeat(arguments.runs.min(3), || cost::idle_percent(&alone, time))?;
     figures.add("processor of an idle node", peers, "% of a core", &idle);
@@ -172,6 +193,7 @@ fn measure(arguments: &Arguments) -> Result<(), Failed> {
     let mut figures = Figures::default();
     measure_limits(arguments, &mut figures)?;
     measure_mail(arguments, &mut figures)?;
+    measure_custody(arguments, &mut figures)?;
     measure_start(arguments, &mut figures)?;
     measure_idle(arguments, &mut figures)?;
     for program in ["murmeshd", "murmesh"] {
