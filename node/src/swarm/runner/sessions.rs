@@ -6,7 +6,7 @@
 //! get `PeerDown`, then `PeerUp`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
 use libp2p::ping;
@@ -15,6 +15,7 @@ use murmesh_protocol::id::PeerId;
 use murmesh_protocol::messenger::io::PeerFault;
 use murmesh_protocol::wire::frame::{Frame, Hello, Role};
 use rand::Rng;
+use web_time::Instant;
 
 use super::dialing::peers_surplus;
 use super::{Connection, Link, Runner};
