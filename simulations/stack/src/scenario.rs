@@ -34,7 +34,7 @@ impl Scenario {
         let mut world = World::new(seed);
         match self {
             Scenario::Join => join::play(&mut world, nodes.unwrap_or(30)).await,
-            Scenario::Storm => storm::play(&mut world, nodes.unwrap_or(40)).await,
+            Scenario::Storm => storm::play(&mut world, nodes.unwrap_or(30)).await,
             Scenario::Peers => peers::play(&mut world, nodes.unwrap_or(40)).await,
             Scenario::Loss => loss::play(&mut world, nodes.unwrap_or(6)).await,
             Scenario::Regions => regions::play(&mut world, nodes.unwrap_or(25)).await,

@@ -110,6 +110,7 @@ impl World {
         let here = &mut self.sites[site];
         let (plan, unlock) = (&here.plan, Unlock::default());
         self.net.plug(plan.host);
+        crate::trace::note(&format!("{} starts as {}", plan.host, here.peer), &[]);
         let listen = vec![multiaddr(SocketAddrV4::new(plan.host, PORT))];
         let config = Config {
             listen: listen.clone(),

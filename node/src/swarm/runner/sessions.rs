@@ -235,7 +235,8 @@ impl Runner {
         }
     }
 
-    /// Above `peers_max`, ends the sessions that are least useful: not pinned, not in use, light, youngest.
+    /// Above `peers_max`, ends the sessions that are least useful: not pinned, not in use, light, youngest. A
+    /// newcomer gets its answer before it is shown the door, and nobody else is shown it instead.
     pub(super) fn prune(&mut self, now: Instant) {
         let surplus = peers_surplus(self.config.peers_max, self.peers.known(), self.links.len());
         if surplus == 0 {
@@ -244,8 +245,6 @@ impl Runner {
         let prunable = self
             .links
             .iter()
-            // A newcomer gets its answer before it is shown the door.
-            .filter(|(_, link)| now.duration_since(link.since) > CROSSING)
             .filter(|(peer, _)| {
                 !self.peers.peer(peer).is_some_and(|p| p.pinned) && !self.waiting.contains_key(peer)
             })
@@ -256,7 +255,9 @@ impl Runner {
             })
             .collect();
         for peer in least_useful(prunable, surplus) {
-            if let Some(link) = self.links.get(&peer) {
+            if let Some(link) = self.links.get(&peer)
+                && now.duration_since(link.since) > CROSSING
+            {
                 link.queue.close();
             }
         }

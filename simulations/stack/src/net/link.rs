@@ -210,6 +210,8 @@ impl AsyncWrite for End {
 
 impl Drop for End {
     fn drop(&mut self) {
+        let [own, other] = [self.side, 1 - self.side].map(|side| self.link.ends[side]);
+        trace::note(&format!("{own} lets go of {other}"), &[]);
         let mut state = self.link.state();
         state.gone[self.side] = true;
         state.ways[self.side].closed = true;
