@@ -1,8 +1,7 @@
 //! The only place that reads the clock the core goes by.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use murmesh_protocol::time::Time;
+use web_time::{SystemTime, UNIX_EPOCH};
 
 /// The time of this machine's clock; the epoch if it is set before that.
 #[must_use]

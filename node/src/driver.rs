@@ -15,9 +15,9 @@ use std::time::Duration;
 use murmesh_protocol::messenger::io::Deadline;
 use murmesh_protocol::store::StoreError;
 use murmesh_protocol::time::Time;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::assembly::MachineLoop;
 use crate::clock;
 
 mod health;
@@ -93,17 +93,9 @@ pub(crate) trait Engine: Send + 'static {
     fn ended(&self) -> bool;
 }
 
-/// Starts the thread of a machine. It ends after its last message, with everything committed.
-///
-/// # Errors
-/// When the system gives no thread.
-pub(crate) fn spawn<E: Engine>(
-    engine: E,
-    messages: mpsc::Receiver<E::Message>,
-    runtime: Handle,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let body = move || runtime.block_on(Driver::new(engine, clock::now).run(messages));
-    std::thread::Builder::new().name(E::NAME.to_owned()).spawn(body)
+/// The loop of a machine. It ends after its last message, with everything committed.
+pub(crate) fn run<E: Engine>(engine: E, messages: mpsc::Receiver<E::Message>) -> MachineLoop {
+    MachineLoop { name: E::NAME, run: Box::pin(Driver::new(engine, clock::now).run(messages)) }
 }
 
 struct Driver<E> {

@@ -8,6 +8,7 @@
 //! Invariant: nobody waits in a circle ([`links`]).
 //! Invariant: every queue is bounded; what happens at the bound is said beside it.
 
+pub mod assembly;
 mod backend;
 pub mod clock;
 pub mod config;

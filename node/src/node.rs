@@ -3,28 +3,21 @@
 //! Order of the end: control clients get their answers, peers a good-bye, then the machines commit and
 //! empty their write-ahead logs, and at last the lock is free.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use murmesh_protocol::control::files::STARTUP_ERROR;
 use murmesh_protocol::control::{ControlError, ErrorName, Reply, Request, StatusReply};
 use murmesh_protocol::id::PeerId;
-use murmesh_protocol::keeper;
-use murmesh_protocol::messenger::store::{From, Table};
-use murmesh_protocol::store::StoreError;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
+use crate::assembly::{Assembly, Found, MachineLoop};
 use crate::backend::NodeBackend;
-use crate::config::{Config, Profile, remember_listen};
-use crate::control::{self, Backend, ControlSocket, DirLock, EventHub, Limits};
-use crate::driver::{self, KeeperEngine, MessengerEngine, Surroundings, open_error};
-use crate::links::{Ask, MACHINE_QUEUE, Machines, RUNNER_QUEUE, ToKeeper, ToMessenger};
+use crate::config::{Config, remember_listen};
+use crate::control::{self, ControlSocket, DirLock, Limits};
+use crate::driver::open_error;
 use crate::store::{CustodyStore, PrivateStore, Unlock};
-use crate::swarm::{self, Network, NetworkConfig, StartError};
-use crate::{clock, files, identity};
+use crate::swarm::Transport;
+use crate::{files, identity};
 
 /// Where known peers are kept.
 const CACHE_FILE: &str = "peers.json";
@@ -37,19 +30,15 @@ const FLUSH_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A running node.
 pub struct Node {
-    peer: PeerId,
-    backend: Arc<NodeBackend>,
-    network: Network,
-    machines: Machines,
+    assembly: Assembly,
     threads: Vec<std::thread::JoinHandle<()>>,
     control: JoinHandle<()>,
-    stop: CancellationToken,
     _lock: DirLock,
 }
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Node").field("peer", &self.peer()).finish_non_exhaustive()
     }
 }
 
@@ -68,63 +57,38 @@ impl Node {
         let _ = std::fs::remove_file(directory.join(STARTUP_ERROR));
         let socket = ControlSocket::bind(directory)?;
         let keypair = identity::load_key(directory)?;
-        let peer = swarm::own_peer(&keypair).ok_or(ErrorName::Internal)?;
         let listen = identity::choose_ports(directory, &config.listen)?;
-        let (mut private, custody) = open_stores(directory, unlock).await?;
-        let cursor = private.as_mut().map(last_cursor).transpose()?.unwrap_or(0);
-        let hub = Arc::new(EventHub::new(cursor));
-
-        let (messenger, messenger_messages) = mpsc::channel(MACHINE_QUEUE);
-        let (keeper, keeper_messages) = mpsc::channel(MACHINE_QUEUE);
-        let (runner, commands) = mpsc::channel(RUNNER_QUEUE);
-        let machines = Machines { messenger, keeper };
-        let network_config = NetworkConfig {
+        let (private, custody) = open_stores(directory, unlock).await?;
+        let found = Found {
             keypair,
             listen,
-            peers: config.peers.clone(),
-            peers_max: config.peers_max,
-            mdns: config.mdns && !config.is_loopback_only(),
-            role: config.role,
-            full_at_once: config.is_loopback_only() || config.profile == Profile::Server,
-            keeps: config.held_bytes_max > 0,
-            queued_bytes_max: swarm::QUEUED_BYTES_MAX,
+            transport: Transport::System,
+            private,
+            unlock: unlock.clone(),
+            custody,
             cache: Some(directory.join(CACHE_FILE)),
-            listeners: Vec::new(),
         };
-        let network = swarm::start(network_config, machines.clone(), (runner.clone(), commands))
-            .map_err(|error| start_error(&error))?;
+        let (assembly, loops) = Assembly::start(config, found)?;
         if config.listen_is_new
             && let Err(error) = remember_listen(directory, &config.listen)
         {
             tracing::warn!(%error, "the listening addresses are not remembered for the next start");
         }
+        let threads = loops.into_iter().map(MachineLoop::spawn).collect::<Result<_, _>>();
+        let threads = threads.map_err(|error| ControlError::with(ErrorName::Internal, error.to_string()))?;
 
-        let surroundings =
-            Surroundings { keeper: machines.keeper.clone(), runner: runner.clone(), hub: hub.clone() };
-        let engine = MessengerEngine::new(peer, directory.clone(), unlock.clone(), private, surroundings);
-        let keeper_config = keeper::Config { own_peer: peer, held_bytes_max: config.held_bytes_max };
-        let custodian = KeeperEngine::new(keeper_config, custody, machines.messenger.clone(), runner);
-        let threads = vec![
-            driver::spawn(engine, messenger_messages, Handle::current()).map_err(|e| no_thread(&e))?,
-            driver::spawn(custodian, keeper_messages, Handle::current()).map_err(|e| no_thread(&e))?,
-        ];
-
-        let stop = CancellationToken::new();
-        let asks = network.asks.clone();
-        let expire = config.mail_expire_ms;
-        let backend = Arc::new(NodeBackend::new(machines.clone(), asks, stop.clone(), clock::now(), expire));
-        wait_for_listeners(&backend, network.listeners).await;
+        let (backend, hub, stop) = (assembly.backend.clone(), assembly.hub.clone(), assembly.stop.clone());
+        wait_for_listeners(&backend, assembly.listeners).await;
         let limits = Limits { flush: FLUSH_PATIENCE, ..Limits::default() };
-        let serving = control::serve(socket, backend.clone(), hub, stop.clone(), limits);
-        let control = tokio::spawn(serving);
-        tracing::info!(%peer, "started");
-        Ok(Node { peer, backend, network, machines, threads, control, stop, _lock: lock })
+        let control = tokio::spawn(control::serve(socket, backend, hub, stop, limits));
+        tracing::info!(peer = %assembly.peer(), "started");
+        Ok(Node { assembly, threads, control, _lock: lock })
     }
 
     /// Its PeerId.
     #[must_use]
     pub fn peer(&self) -> PeerId {
-        self.peer
+        self.assembly.peer()
     }
 
     /// Answers a request as the control socket would.
@@ -132,7 +96,7 @@ impl Node {
     /// # Errors
     /// What the control API answers.
     pub async fn call(&self, request: Request) -> Result<Reply, ControlError> {
-        self.backend.call(request).await
+        self.assembly.call(request).await
     }
 
     /// The state of the node.
@@ -140,23 +104,20 @@ impl Node {
     /// # Errors
     /// What the control API answers.
     pub async fn status(&self) -> Result<StatusReply, ControlError> {
-        self.backend.status().await
+        self.assembly.status().await
     }
 
     /// Waits until a client asks the node to stop.
     pub async fn stop_asked(&self) {
-        self.stop.cancelled().await;
+        self.assembly.stop.cancelled().await;
     }
 
     /// Ends the node; everything is committed and the lock free when this returns.
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.assembly.stop.cancel();
         // A task that panicked has been logged; the rest must end all the same.
         let _ = self.control.await;
-        let _ = self.network.asks.send(Ask::Stop).await;
-        let _ = self.network.task.await;
-        let _ = self.machines.messenger.send(ToMessenger::Stop).await;
-        let _ = self.machines.keeper.send(ToKeeper::Stop).await;
+        self.assembly.stop().await;
         let threads = self.threads;
         let join = tokio::task::spawn_blocking(move || {
             threads.into_iter().filter_map(|thread| thread.join().err()).count()
@@ -184,16 +145,6 @@ async fn open_stores(
     tokio::task::spawn_blocking(open).await.map_err(|_| ErrorName::Internal)?
 }
 
-/// The cursor of the last kept event: its position in its table.
-fn last_cursor(store: &mut PrivateStore) -> Result<u64, ControlError> {
-    let last = store.transaction(|tx| tx.list(Table::Events, b"", From::End, 1));
-    match last {
-        Ok(rows) => Ok(rows.last().map_or(0, |row| row.position)),
-        Err(StoreError::Full | StoreError::Io) => Err(ErrorName::Disk.into()),
-        Err(StoreError::Corrupt) => Err(ErrorName::Database.into()),
-    }
-}
-
 /// Clients wait for the addresses: the socket answers only when they are known.
 async fn wait_for_listeners(backend: &NodeBackend, listeners: usize) {
     let bound = async {
@@ -209,16 +160,4 @@ async fn wait_for_listeners(backend: &NodeBackend, listeners: usize) {
     if tokio::time::timeout(LISTEN_PATIENCE, bound).await.is_err() {
         tracing::warn!("not every listener is bound");
     }
-}
-
-fn start_error(error: &StartError) -> ControlError {
-    let name = match error {
-        StartError::Listen { .. } => ErrorName::Listen,
-        StartError::Setup(_) | StartError::Key => ErrorName::Internal,
-    };
-    ControlError::with(name, error.to_string())
-}
-
-fn no_thread(error: &std::io::Error) -> ControlError {
-    ControlError::with(ErrorName::Internal, error.to_string())
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::behaviour::NodeBehaviour;
+pub use self::behaviour::{Carried, Carry, Transport};
 pub(crate) use self::queue::QUEUED_BYTES_MAX;
 use self::runner::Runner;
 use crate::config::RoleChoice;
@@ -123,11 +124,12 @@ pub struct Network {
 /// When an address cannot be listened on or the key cannot be used.
 pub fn start(
     mut config: NetworkConfig,
+    transport: Transport,
     machines: Machines,
     commands: (mpsc::Sender<Vec<Command>>, mpsc::Receiver<Vec<Command>>),
 ) -> Result<Network, StartError> {
     let own = translate::peer_in(&config.keypair.public().to_peer_id()).ok_or(StartError::Key)?;
-    let mut swarm = behaviour::make(&config.keypair, config.peers_max, config.mdns)?;
+    let mut swarm = behaviour::make(&config.keypair, config.peers_max, config.mdns, transport)?;
     let (listeners, bound) = listen(&mut swarm, &config.listen)?;
     config.listeners = listeners;
     let (asks, asked) = mpsc::channel(RUNNER_QUEUE);

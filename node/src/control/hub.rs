@@ -6,11 +6,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use murmesh_protocol::control::{ControlError, Event, EventBody, EventKind, Timestamp};
-use murmesh_protocol::time::Time;
+use murmesh_protocol::control::{ControlError, Event, EventBody, EventKind};
 use tokio::sync::broadcast;
 
 use super::{Backend, Kinds};
+use crate::clock;
 
 /// Where the driver publishes events and connections follow them.
 #[derive(Debug)]
@@ -143,12 +143,11 @@ fn is_kept(kind: EventKind) -> bool {
 }
 
 fn gap(after: u64, cursor: u64) -> Event {
-    Event { cursor: cursor.to_string(), at: now(), body: EventBody::StreamGap { after: after.to_string() } }
-}
-
-fn now() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(Time(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)))
+    Event {
+        cursor: cursor.to_string(),
+        at: clock::now().into(),
+        body: EventBody::StreamGap { after: after.to_string() },
+    }
 }
 
 /// Events a follower may be behind before it reads them again from the backend.

@@ -293,7 +293,7 @@ async fn on_a_full_disk_commands_are_answered_so() {
     let directory = home.path().to_owned();
     let engine =
         MessengerEngine::new(PeerId([1; 32]), directory, Unlock::default(), Some(store), surroundings);
-    let thread = spawn(engine, received, Handle::current()).unwrap();
+    let thread = run(engine, received).spawn().unwrap();
     let name = Some("alice".to_owned());
     assert!(matches!(ask(&messages, Request::Init(InitParams { name })).await, Ok(Reply::Init(_))));
     let mut told = None;

@@ -1,8 +1,12 @@
 //! The behaviours of a node and their settings; the reasons are in each line.
 
 use std::num::{NonZeroU8, NonZeroUsize};
+use std::pin::Pin;
 use std::time::Duration;
 
+use futures::io::{AsyncRead, AsyncWrite};
+use libp2p::core::transport::Boxed;
+use libp2p::core::{Transport as _, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::kad::store::MemoryStore;
 use libp2p::swarm::NetworkBehaviour;
@@ -106,6 +110,22 @@ impl From<mdns::Event> for NodeEvent {
     }
 }
 
+/// What connections go over.
+pub enum Transport {
+    /// TCP and QUIC of this system, and its resolver.
+    System,
+    /// Bytes carried by something else; Noise and yamux go over them as they do over TCP.
+    Other(Boxed<Carried>),
+}
+
+/// Whatever carries bytes.
+pub trait Carry: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Carry for T {}
+
+/// One such connection.
+pub type Carried = Pin<Box<dyn Carry>>;
+
 /// The swarm cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the network cannot be set up: {0}")]
@@ -123,6 +143,7 @@ pub(super) fn make(
     keypair: &Keypair,
     peers_max: usize,
     with_mdns: bool,
+    transport: Transport,
 ) -> Result<Swarm<NodeBehaviour>, SetupError> {
     let behaviour = NodeBehaviour {
         admission: admission::Behaviour::default(),
@@ -152,6 +173,14 @@ pub(super) fn make(
         ($builder:expr) => {
             $builder.with_behaviour(|_| behaviour).map_err(setup)?.with_swarm_config(settings).build()
         };
+    }
+    if let Transport::Other(carrier) = transport {
+        let carried = carrier
+            .upgrade(upgrade::Version::V1Lazy)
+            .authenticate(noise::Config::new(keypair).map_err(setup)?)
+            .multiplex(yamux::Config::default());
+        let builder = SwarmBuilder::with_existing_identity(keypair.clone()).with_tokio();
+        return Ok(finish!(builder.with_other_transport(|_| carried).map_err(setup)?));
     }
     match transports!().with_dns() {
         Ok(builder) => Ok(finish!(builder)),

@@ -4,7 +4,7 @@
 //! Pure: `now` is an argument. What survives a restart is [`cache`](PeerTable::cache)d. SPEC §6.3.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libp2p::Multiaddr;
 use murmesh_protocol::id::{KadKey, PeerId};
@@ -14,6 +14,7 @@ use murmesh_protocol::time::{DAY_MS, MINUTE_MS, Time};
 use murmesh_protocol::wire::frame::Role;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use super::addresses::{Addresses, Standing};
 

@@ -9,12 +9,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use murmesh_protocol::control;
 use murmesh_protocol::wire::frame::Role;
+use web_time::Instant;
 
 use super::translate::{self, Scope};
 use crate::config::RoleChoice;

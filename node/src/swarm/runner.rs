@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
@@ -19,6 +19,7 @@ use rand::Rng;
 use rand::rngs::ChaCha20Rng;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use web_time::Instant;
 
 use self::dialing::{Dial, Hint, Seed, Waiting};
 use self::regions::{Question, Topics};

@@ -5,7 +5,7 @@
 //! meanwhile: never write without reading (yamux deadlocks when both windows are full). SPEC §6.2.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use murmesh_protocol::id::PeerId;
@@ -16,6 +16,7 @@ use murmesh_protocol::route::{Machine, route};
 use murmesh_protocol::wire::frame::{Frame, FrameError, Hello, PROTOCOL_VERSION};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use web_time::Instant;
 
 use super::queue::FrameQueue;
 use crate::links::{Machines, SessionNumber, ToKeeper, ToMessenger};

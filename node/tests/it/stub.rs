@@ -8,7 +8,7 @@ use murmesh_node::config::RoleChoice;
 use murmesh_node::links::{
     Ask, Command, MACHINE_QUEUE, Machines, RUNNER_QUEUE, SessionNumber, ToKeeper, ToMessenger,
 };
-use murmesh_node::swarm::{self, Network, NetworkConfig, NetworkStatus};
+use murmesh_node::swarm::{self, Network, NetworkConfig, NetworkStatus, Transport};
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::keeper;
 use murmesh_protocol::messenger::io::{Input, PeerFacts};
@@ -63,7 +63,7 @@ impl Stub {
         let (messenger_in, messenger) = mpsc::channel(MACHINE_QUEUE);
         let (keeper_in, keeper) = mpsc::channel(MACHINE_QUEUE);
         let machines = Machines { messenger: messenger_in, keeper: keeper_in };
-        let network = swarm::start(config, machines, mpsc::channel(RUNNER_QUEUE)).unwrap();
+        let network = swarm::start(config, Transport::System, machines, mpsc::channel(RUNNER_QUEUE)).unwrap();
         let peer = swarm::own_peer(&keypair).unwrap();
         Stub { peer, keypair, network, messenger, keeper }
     }

@@ -4,7 +4,7 @@
 //! dialing from the listening port makes two nodes that dial each other at once collide.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libp2p::Multiaddr;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -12,6 +12,7 @@ use libp2p::swarm::{ConnectionId, DialError};
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::messenger::io::Input;
 use murmesh_protocol::route::Machine;
+use web_time::Instant;
 
 use super::{Link, Runner};
 use crate::links::{SessionNumber, ToMessenger};

@@ -6,7 +6,7 @@
 //! so that a topic has about 64 to 128 members. SPEC §8.1, §8.7.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance};
 use libp2p::{Multiaddr, kad};
@@ -20,6 +20,7 @@ use murmesh_protocol::wire::codec;
 use murmesh_protocol::wire::frame::Role;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use super::Runner;
 use crate::clock;

@@ -6,7 +6,7 @@
 //! get `PeerDown`, then `PeerUp`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
 use libp2p::ping;
@@ -15,6 +15,7 @@ use murmesh_protocol::id::PeerId;
 use murmesh_protocol::messenger::io::PeerFault;
 use murmesh_protocol::wire::frame::{Frame, Hello, Role};
 use rand::Rng;
+use web_time::Instant;
 
 use super::dialing::peers_surplus;
 use super::{Connection, Link, Runner};
@@ -234,7 +235,8 @@ impl Runner {
         }
     }
 
-    /// Above `peers_max`, ends the sessions that are least useful: not pinned, not in use, light, youngest.
+    /// Above `peers_max`, ends the sessions that are least useful: not pinned, not in use, light, youngest. A
+    /// newcomer gets its answer before it is shown the door, and nobody else is shown it instead.
     pub(super) fn prune(&mut self, now: Instant) {
         let surplus = peers_surplus(self.config.peers_max, self.peers.known(), self.links.len());
         if surplus == 0 {
@@ -243,8 +245,6 @@ impl Runner {
         let prunable = self
             .links
             .iter()
-            // A newcomer gets its answer before it is shown the door.
-            .filter(|(_, link)| now.duration_since(link.since) > CROSSING)
             .filter(|(peer, _)| {
                 !self.peers.peer(peer).is_some_and(|p| p.pinned) && !self.waiting.contains_key(peer)
             })
@@ -255,7 +255,9 @@ impl Runner {
             })
             .collect();
         for peer in least_useful(prunable, surplus) {
-            if let Some(link) = self.links.get(&peer) {
+            if let Some(link) = self.links.get(&peer)
+                && now.duration_since(link.since) > CROSSING
+            {
                 link.queue.close();
             }
         }

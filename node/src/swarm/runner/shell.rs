@@ -1,7 +1,7 @@
 //! The node's own frames and facts: HELLO, peers handed out, who is told of roles and addresses,
 //! questions of the control API, the peer cache.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libp2p::core::transport::ListenerId;
 use libp2p::{Multiaddr, identify, mdns};
@@ -12,6 +12,7 @@ use murmesh_protocol::limits::PEERS_PER_FRAME_MAX;
 use murmesh_protocol::messenger::io::{Input, PeerFacts, PeerFault};
 use murmesh_protocol::wire::frame::{Frame, Hello, PROTOCOL_VERSION, PeerHint, Role};
 use rand::seq::SliceRandom;
+use web_time::Instant;
 
 use super::Runner;
 use super::dialing::peers_wanted;
