@@ -101,7 +101,8 @@ impl Node {
 
         let surroundings =
             Surroundings { keeper: machines.keeper.clone(), runner: runner.clone(), hub: hub.clone() };
-        let engine = MessengerEngine::new(peer, directory.clone(), unlock.clone(), private, surroundings);
+        let engine = MessengerEngine::new(peer, directory.clone(), unlock.clone(), private, surroundings)
+            .accepting(config.accept_requests);
         let keeper_config = keeper::Config { own_peer: peer, held_bytes_max: config.held_bytes_max };
         let custodian = KeeperEngine::new(keeper_config, custody, machines.messenger.clone(), runner);
         let threads = vec![

@@ -52,6 +52,9 @@ pub(super) fn screen(status: &StatusReply, same: &str) -> String {
         let (queued, held, unread) = (outbox.queued, outbox.held, status.unread);
         row("mail", format!("{queued} queued, {held} held, {unread} unread; last collected: {collected}"));
     }
+    if let Some(asking) = asking(status, same) {
+        row("requests", asking);
+    }
     let custody = &status.custody;
     row(
         "custody",
@@ -111,6 +114,13 @@ fn words_of_reach(reach: Reach) -> &'static str {
         Reach::Outside => "from outside: somebody at a global address has dialed it",
         Reach::Unproven => "not proven yet: nobody at a global address has dialed it",
     }
+}
+
+/// That somebody asks to be let in, and what to type, if that is so.
+pub(super) fn asking(status: &StatusReply, same: &str) -> Option<String> {
+    let verb = if status.requests == 1 { "asks" } else { "ask" };
+    let who = count(status.requests, "stranger");
+    (status.requests > 0).then(|| format!("{who} {verb} to be let in: murmesh request list{same}"))
 }
 
 /// Why there is no account to use, if that is so.

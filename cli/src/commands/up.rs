@@ -8,7 +8,7 @@ use murmesh_protocol::control::{NoParams, Request, StatusReply};
 use serde::Serialize;
 
 use super::Outcome;
-use super::status::without_account;
+use super::status::{asking, without_account};
 use crate::args::Up;
 use crate::client::Client;
 use crate::context::Context;
@@ -69,6 +69,9 @@ pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
     if !context.output.is_json() {
         let settled = settle(&mut client, status.clone(), !args.peer.is_empty())?;
         context.output.talk(&about_mail(&settled, context.same_directory()));
+        if let Some(asking) = asking(&settled, context.same_directory()) {
+            context.output.talk(&asking);
+        }
     }
     Ok(exit::DONE)
 }

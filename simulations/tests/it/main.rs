@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets the unexpected has failed")]
 
 mod lab;
+mod request;
 mod story;
