@@ -5,8 +5,8 @@ use murmesh_protocol::control::{
     MessageParams, MessageState, NoParams, Reply, Request, RequestEntry,
 };
 use murmesh_protocol::limits::{
-    DECLINED_MS, FIRST_MESSAGES_RATE, REQUEST_BYTES_MAX, REQUEST_MESSAGES_MAX, REQUEST_MS,
-    REQUEST_TEXT_BYTES_MAX, REQUESTS_MAX,
+    BUNDLE_MS, DECLINED_MS, FIRST_MESSAGES_RATE, PREKEY_GRACE_MS, REQUEST_BYTES_MAX, REQUEST_MESSAGES_MAX,
+    REQUEST_MS, REQUEST_TEXT_BYTES_MAX, REQUESTS_MAX,
 };
 use murmesh_protocol::messenger::io::{Input, Output, RequestId};
 use murmesh_protocol::messenger::store::Table;
@@ -156,6 +156,71 @@ fn row_bytes(victim: &Victim) -> usize {
     rows.map(|(_, value)| value.len()).sum()
 }
 
+/// Another ephemeral key in front of a first message: to find that it does not open is as much work.
+fn forged(inner: &[u8], i: u64) -> Vec<u8> {
+    let mut forged = inner.to_vec();
+    forged[8 + 48 + 1_088..][..8].copy_from_slice(&i.to_le_bytes());
+    forged
+}
+
+/// Its handshake is known: what it says beyond its room, or after it was declined, is not opened, and does not use
+/// up what others need to be heard.
+#[test]
+fn who_has_said_enough_costs_nothing() {
+    for declined in [false, true] {
+        let (mut victim, mut mallory) = (open(), Mallory::new());
+        let mut session = mallory.begin_as_stranger(&victim);
+        let most = u64::try_from(REQUEST_MESSAGES_MAX).unwrap();
+        (1..=most).for_each(|seq| mallory.say(&mut victim, &mut session, vec![text(seq, NOW)]));
+        if declined {
+            let id = pending(&mut victim)[0].id.clone();
+            decline(&mut victim, &id);
+        }
+        for seq in most + 1..100 {
+            mallory.say(&mut victim, &mut session, vec![text(seq, NOW)]);
+        }
+        // So many are left of this hour: the last of them opens.
+        let mut other = Mallory::number(77);
+        let mut session = other.begin_as_stranger(&victim);
+        let inner = other.first(&mut session, vec![]);
+        for i in 1..FIRST_MESSAGES_RATE.burst - most {
+            other.hand_over(&mut victim, &forged(&inner, i));
+        }
+        other.hand_over(&mut victim, &inner);
+        assert_eq!(pending(&mut victim).len(), 2 - usize::from(declined), "declined: {declined}");
+    }
+}
+
+/// Others have used up the hour's first messages: who is let in is heard all the same.
+#[test]
+fn letting_in_needs_no_room_in_the_hour() {
+    let (mut victim, mut mallory) = (open(), Mallory::new());
+    let mut session = mallory.begin_as_stranger(&victim);
+    mallory.say(&mut victim, &mut session, vec![text(1, NOW)]);
+    let junk = mallory.first(&mut session, vec![]);
+    for i in 0..FIRST_MESSAGES_RATE.burst {
+        mallory.hand_over(&mut victim, &forged(&junk, i));
+    }
+    let id = pending(&mut victim)[0].id.clone();
+    accept(&mut victim, &id);
+    assert_eq!(texts(&mut victim), ["1"]);
+}
+
+/// Its first message was long on its way: it waits no longer than it can be opened.
+#[test]
+fn a_request_does_not_outlive_its_prekey() {
+    let (mut victim, mut mallory) = (open(), Mallory::new());
+    let mut session = mallory.begin_as_stranger(&victim);
+    let inner = mallory.first(&mut session, vec![text(1, NOW)]);
+    let opens_until = NOW.plus(BUNDLE_MS + PREKEY_GRACE_MS + DAY_MS);
+    sleep_until(&mut victim, opens_until.minus(10 * DAY_MS));
+    mallory.hand_over(&mut victim, &inner);
+    let until = pending(&mut victim)[0].until.0;
+    assert!(until > victim.now && until <= opens_until, "{until:?}");
+    accept(&mut victim, &mallory.account.id().to_string());
+    assert_eq!(victim.rows(Table::Sessions), 1);
+}
+
 /// A first message that alone is larger than what is kept of a stranger asks nothing.
 #[test]
 fn a_request_that_cannot_be_kept_is_none() {
@@ -217,7 +282,7 @@ fn a_flood_of_strangers_does_not_reach_contacts_nor_fill_the_disk() {
         }
         let mut inner = mallory.first(session.as_mut().unwrap(), vec![text(i, NOW)]);
         if i % 16 != 0 {
-            inner[8 + 48 + 1_088..][..8].copy_from_slice(&i.to_le_bytes());
+            inner = forged(&inner, i);
         }
         mallory.hand_over(&mut victim, &inner);
         if i % 100 == 0 {
