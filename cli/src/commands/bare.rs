@@ -69,7 +69,7 @@ fn summary(status: &StatusReply, same: &str) -> String {
     format!(
         "{} {}\n{}, {}, {} unread, {} on the way; {}\n\n  {next}",
         one_line(&account.name),
-        account.account,
+        one_line(&account.account),
         count(status.contacts, "contact"),
         count(status.peers.connected, "peer"),
         status.unread,

@@ -25,16 +25,23 @@ pub(super) fn screen(status: &StatusReply, same: &str) -> String {
     };
     row(
         "node",
-        format!("running since {}, process {}, {}", moment(status.started_at), status.pid, status.role),
+        format!(
+            "running since {}, process {}, {}",
+            moment(status.started_at),
+            status.pid,
+            one_line(&status.role)
+        ),
     );
-    row("peer", status.peer_id.clone());
+    row("peer", one_line(&status.peer_id));
     match &status.account {
-        Some(account) => row("account", format!("{} {}", one_line(&account.name), account.account)),
+        Some(account) => {
+            row("account", format!("{} {}", one_line(&account.name), one_line(&account.account)))
+        }
         None => row("account", "none: keeps mail for others only".to_owned()),
     }
     for address in &status.listen {
         // The peer is named above: without it most addresses fit the line.
-        row("listen", address.split("/p2p/").next().unwrap_or_default().to_owned());
+        row("listen", one_line(address.split("/p2p/").next().unwrap_or_default()));
     }
     if let Some(reach) = status.reach {
         row("reach", words_of_reach(reach).to_owned());

@@ -16,6 +16,7 @@ use crate::error::{Failure, exit};
 use crate::output::quoted;
 use crate::passphrase::Passphrase;
 use crate::start;
+use crate::text::one_line;
 use crate::words::count;
 
 /// How long a person waits for what is said about mail; a bot does not.
@@ -57,7 +58,8 @@ pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
     };
     context.output.answer(&running, || {
         let how = if already { "running already" } else { "running" };
-        let addresses = status.listen.iter().map(|address| format!("\n  {address}")).collect::<String>();
+        let addresses =
+            status.listen.iter().map(|address| format!("\n  {}", one_line(address))).collect::<String>();
         format!("{how}: process {}, listening on{addresses}", status.pid)
     })?;
     if !running.not_applied.is_empty() {
