@@ -103,10 +103,14 @@ pub(crate) enum Command {
     /// Make a ticket that lets somebody add you. A ticket is a secret: whoever holds it becomes a contact.
     #[command(after_help = "Examples:\n  murmesh invite --qr\n  murmesh invite --uses 5 --expires 7d")]
     Invite(Invite),
-    /// Add somebody by their ticket.
+    /// Add somebody by their ticket, or ask an account to let you in.
     #[command(
         after_help = "Examples:\n  murmesh add                 asks for the ticket\n  murmesh add @ticket.txt\n  \
-                      murmesh add - --as bob --wait connected < ticket.txt\n\n\
+                      murmesh add - --as bob --wait connected < ticket.txt\n  \
+                      murmesh add mur1... --text \"it is me, from the train\"\n\n\
+                      With an account address (`murmesh id show`) alone you ask: the other side has to let you in, hears \
+                      strangers only if it says so in its configuration, and does not tell you if it will not. A request \
+                      that is not answered in 14 days is `expired`; adding the account again asks again.\n\n\
                       A ticket is a secret, and a command line is none: other users of the machine see it, and the shell \
                       keeps it. `murmesh add MURMESH:...` works all the same."
     )]
@@ -114,6 +118,9 @@ pub(crate) enum Command {
     /// Contacts.
     #[command(subcommand)]
     Contact(Contact),
+    /// People who ask to be let in.
+    #[command(subcommand)]
+    Request(ContactRequest),
     /// Send a text.
     #[command(
         after_help = "Examples:\n  murmesh send bob \"hello\"\n  murmesh send bob --wait delivered --timeout 5m < letter.txt\n\n\
@@ -282,12 +289,15 @@ pub(crate) enum InviteAction {
 /// `add`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Add {
-    /// `@FILE`, `-` for standard input, or the ticket itself; asked for when absent.
-    #[arg(value_name = "@FILE|-|TICKET")]
+    /// `@FILE`, `-` for standard input, the ticket itself, or an account address; asked for when absent.
+    #[arg(value_name = "@FILE|-|TICKET|ACCOUNT")]
     pub(crate) ticket: Option<String>,
     /// Your name for the contact; their nickname unless given.
     #[arg(long = "as", value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// What to say first: with an account address they decide by it. At most 1,024 bytes.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
     /// What to wait for.
     #[arg(long, value_enum)]
     pub(crate) wait: Option<AddWait>,
@@ -347,6 +357,42 @@ pub(crate) enum Contact {
     Unblock {
         /// Name, account address, or a unique beginning of either.
         who: String,
+    },
+}
+
+/// `request`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContactRequest {
+    /// Who asks, and what they say.
+    #[command(
+        after_help = "Strangers are heard only if the configuration says so: accept_requests = \"anyone\" under [privacy]. \
+                      Whoever has a ticket need not ask. A name is what the stranger calls itself: it may be anybody's.\n\n\
+                      Example:\n  murmesh request list"
+    )]
+    List,
+    /// Let somebody in: a contact like others from then on.
+    #[command(
+        after_help = "Until then they learn nothing of you. What they said so far is read with `murmesh read`.\n\n\
+                      Example:\n  murmesh request accept 3f9a27 --as carol"
+    )]
+    Accept {
+        /// The id that `murmesh request list` shows, a unique beginning of it, or the account.
+        id: String,
+        /// Your name for the contact; their nickname unless given.
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Hear no more of it. They are not told: to them you have not answered yet.
+    #[command(
+        after_help = "They may ask again after 90 days, or never with --block; you may add them at any time.\n\n\
+                      Example:\n  murmesh request decline 3f9a27"
+    )]
+    Decline {
+        /// The id that `murmesh request list` shows, a unique beginning of it, or the account.
+        id: String,
+        /// For good: as with `murmesh contact block`.
+        #[arg(long)]
+        block: bool,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The commands, one file each. Every one returns an exit status or a failure with words.
 
-use crate::args::{Api, Args, Command, Config, Contact, Id, Outbox, Peer};
+use crate::args::{Api, Args, Command, Config, Contact, ContactRequest, Id, Outbox, Peer};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::Output;
@@ -21,6 +21,7 @@ mod man;
 mod outbox;
 mod peer;
 mod read;
+mod request;
 mod send;
 mod status;
 mod up;
@@ -59,6 +60,11 @@ pub(crate) fn run(args: Args, output: &Output) -> Outcome {
         Some(Command::Contact(Contact::Remove { who, yes })) => contact::remove(&context, who, yes),
         Some(Command::Contact(Contact::Block { who })) => contact::block(&context, who),
         Some(Command::Contact(Contact::Unblock { who })) => contact::unblock(&context, who),
+        Some(Command::Request(ContactRequest::List)) => request::list(&context),
+        Some(Command::Request(ContactRequest::Accept { id, name })) => request::accept(&context, id, name),
+        Some(Command::Request(ContactRequest::Decline { id, block })) => {
+            request::decline(&context, id, block)
+        }
         Some(Command::Send(args)) => send::run(&context, args),
         Some(Command::Read(args)) => read::run(&context, args),
         Some(Command::Listen(args)) => listen::run(&context, args),

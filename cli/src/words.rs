@@ -5,6 +5,8 @@ use jiff::{Timestamp as Instant, ZonedDateTime};
 use murmesh_protocol::control::{MessageState, QueuedReason, Timestamp};
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Time};
 
+use crate::text::one_line;
+
 /// The time of this machine's clock.
 pub(crate) fn now() -> Timestamp {
     let ms = Instant::now().as_millisecond();
@@ -100,7 +102,7 @@ pub(crate) fn short_peer(peer_id: &str) -> String {
 
 /// The start of a message id: enough to name it.
 pub(crate) fn short_message(id: &str) -> String {
-    id.chars().take(10).collect()
+    one_line(id).chars().take(10).collect()
 }
 
 /// The word of a state, the same on a terminal as in JSON.

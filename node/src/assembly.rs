@@ -111,7 +111,8 @@ impl Assembly {
         let surroundings =
             Surroundings { keeper: machines.keeper.clone(), runner: runner.clone(), hub: hub.clone() };
         let directory = config.data_dir.clone();
-        let engine = MessengerEngine::new(peer, directory, found.unlock, private, surroundings);
+        let engine = MessengerEngine::new(peer, directory, found.unlock, private, surroundings)
+            .accepting(config.accept_requests);
         let keeper_config = keeper::Config { own_peer: peer, held_bytes_max: config.held_bytes_max };
         let custodian = KeeperEngine::new(keeper_config, found.custody, machines.messenger.clone(), runner);
         let loops = [driver::run(engine, messenger_messages), driver::run(custodian, keeper_messages)];

@@ -135,6 +135,9 @@ impl Backend for NodeBackend {
             | Request::Remove(_)
             | Request::Invites(_)
             | Request::Revoke(_)
+            | Request::ContactRequests(_)
+            | Request::AcceptRequest(_)
+            | Request::DeclineRequest(_)
             | Request::Subscribe(_)
             | Request::Ack(_)
             | Request::Consumers(_)
@@ -168,6 +171,7 @@ fn without_account() -> StatusReply {
         custodians_known: 0,
         reach: None,
         collected_at: None,
+        requests: 0,
     }
 }
 

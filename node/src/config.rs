@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use libp2p::Multiaddr;
-use murmesh_protocol::control::{ControlError, ErrorName};
+use murmesh_protocol::control::{AcceptRequests, ControlError, ErrorName};
 use serde::Deserialize;
 
 use crate::swarm::translate::{self, Scope};
@@ -84,6 +84,8 @@ pub struct Config {
     pub held_bytes_max: u64,
     /// Life of a message whose sender does not say; else the core's default.
     pub mail_expire_ms: Option<u64>,
+    /// Who may become a contact without having been added.
+    pub accept_requests: AcceptRequests,
     /// What is logged, in the words of `RUST_LOG`.
     pub log_level: String,
     /// Log lines are JSON.
@@ -111,6 +113,7 @@ impl Config {
             mdns: true,
             held_bytes_max,
             mail_expire_ms: None,
+            accept_requests: AcceptRequests::default(),
             log_level: "info".to_owned(),
             log_json: false,
         }
@@ -262,7 +265,6 @@ mod tests {
             ("mail", "read_receipts = true"),
             ("limits", "down = \"4MB/s\""),
             ("limits", "month = \"20GB\""),
-            ("privacy", "accept_requests = \"anyone\""),
             ("privacy", "hide_address = true"),
             ("log", "redact = false"),
         ] {
@@ -283,6 +285,23 @@ mod tests {
         let error = merge("", &[("MURMESH_LIMITS__UP", "1MB/s")], Overrides::default()).unwrap_err();
         assert_eq!(error, "MURMESH_LIMITS__UP: not supported yet by this version: limits.up");
         assert!(merge("", &[("MURMESH_LOG__REDACT", "true")], Overrides::default()).is_ok());
+    }
+
+    #[test]
+    fn who_may_ask_is_configured_and_an_invite_is_needed_otherwise() {
+        let who = |text: &str| {
+            let text = format!("[privacy]\naccept_requests = \"{text}\"\n");
+            merge(&text, &[], Overrides::default()).map(|config| config.accept_requests)
+        };
+        assert_eq!(who("anyone"), Ok(AcceptRequests::Anyone));
+        assert_eq!(who("with-invite"), Ok(AcceptRequests::WithInvite));
+        assert_eq!(who("nobody"), Ok(AcceptRequests::Nobody));
+        assert!(who("everybody").unwrap_err().contains("line 2"));
+        let unset = merge("", &[], Overrides::default()).unwrap();
+        assert_eq!(unset.accept_requests, AcceptRequests::WithInvite);
+        let environment = [("MURMESH_PRIVACY__ACCEPT_REQUESTS", "anyone")];
+        let config = merge("", &environment, Overrides::default()).unwrap();
+        assert_eq!(config.accept_requests, AcceptRequests::Anyone);
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(crate) fn of_keeper_input(input: &keeper::io::Input) -> usize {
 pub(crate) fn of_request(request: &Request) -> usize {
     match request {
         Request::Send(params) => SMALL + params.text.len(),
-        Request::Add(params) => SMALL + params.ticket.len(),
+        Request::Add(params) => SMALL + params.ticket.len() + params.text.as_ref().map_or(0, String::len),
         _ => SMALL,
     }
 }
@@ -102,6 +102,7 @@ pub(crate) fn of_performed(performed: &Performed) -> usize {
             Reply::Read(read) => read.messages.iter().map(|message| SMALL + message.text.len()).sum(),
             Reply::Contacts(reply) => reply.contacts.len() * SMALL,
             Reply::Outbox(reply) => reply.messages.len() * SMALL,
+            Reply::Requests(reply) => reply.requests.iter().map(|request| SMALL + request.text.len()).sum(),
             Reply::Why(reply) => reply.steps.len() * SMALL,
             _ => SMALL,
         },

@@ -17,6 +17,9 @@ macro_rules! shapes {
 }
 
 pub use self::consumer::{AckParams, Consumer, ConsumersReply, ForgetParams};
+pub use self::contact_request::{
+    AcceptRequestParams, AcceptRequests, DeclineRequestParams, RequestEntry, RequestsReply,
+};
 pub use self::error::{ControlError, ErrorName};
 pub use self::escape::without_escapes;
 pub use self::event::{Event, EventBody, EventKind};
@@ -26,6 +29,7 @@ pub use self::request::{Reply, Request};
 pub use self::timestamp::Timestamp;
 
 mod consumer;
+mod contact_request;
 pub mod error;
 mod escape;
 pub mod event;
@@ -115,6 +119,8 @@ pub enum ContactState {
     Connected,
     /// Blocked by this account.
     Blocked,
+    /// It was asked without a ticket and has not answered in time. It is heard if it answers after all.
+    Expired,
 }
 
 /// What a node knows of how it can be reached.
@@ -241,15 +247,20 @@ shapes! {
         #[serde(skip_serializing_if = "Option::is_none", default)] collected_at: Option<Timestamp>,
         /// How it can be reached.
         #[serde(skip_serializing_if = "Option::is_none", default)] reach: Option<Reach>,
+        /// Strangers who ask to become contacts; absent if there are none.
+        #[serde(skip_serializing_if = "is_zero", default)] requests: u64,
     }
 
     /// `contact.add`.
     #[serde(deny_unknown_fields)]
     AddParams {
-        /// The ticket's text.
+        /// The ticket's text, or an account address: that account is asked, and has to accept.
         ticket: String,
         /// Name to give the contact; else its nickname.
         #[serde(default)] name: Option<String>,
+        /// A text to send with the request, as a first message: 1 to `limits::REQUEST_TEXT_BYTES_MAX` bytes. Not sent
+        /// to who is known already.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
     }
     /// Answer to `contact.add`; progress comes as events.
     AddReply {

@@ -150,6 +150,21 @@ pub const SESSIONS_PER_PREKEY_MAX: usize = 4_096;
 
 /// Contacts of an account; one more is `too-many`.
 pub const CONTACTS_MAX: usize = 10_000;
+/// Strangers who ask to become contacts and wait for an answer. At the bound those that are there stay, and one more
+/// is set aside: its copies stay with custodians, and are looked at again when there is room.
+pub const REQUESTS_MAX: usize = 64;
+/// Bytes of the sealed messages kept of one of them; what would exceed them is set aside.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Their number; one more is set aside. So many handshakes of one stranger are known, too; the oldest is forgotten.
+pub const REQUEST_MESSAGES_MAX: usize = 8;
+/// Bytes of its text that are shown before it is let in; the rest is cut. A longer one is not sent with a request.
+pub const REQUEST_TEXT_BYTES_MAX: usize = 1_024;
+/// How long a request waits for an answer, at both ends; then it is forgotten, and may be made again.
+pub const REQUEST_MS: u64 = 14 * DAY_MS;
+/// How long an account that was declined is not heard, however often it asks.
+pub const DECLINED_MS: u64 = 90 * DAY_MS;
+/// Declined accounts remembered; the one to be forgotten first goes.
+pub const DECLINED_MAX: usize = 256;
 /// Open invites of an account; one more is `too-many`.
 pub const INVITES_MAX: usize = 256;
 /// Uses of one invite.

@@ -25,11 +25,12 @@ use self::publishing::Publishing;
 use self::quota::Quota;
 use self::receipts::Owed;
 use self::receiving::FirstMessages;
+use self::requests::Requests;
 use self::rows::ContactRow;
 use self::sessions::Sessions;
 use self::store::MessengerStore;
 use self::timers::{Timer, Timers};
-use crate::control::{ControlError, InitReply};
+use crate::control::{AcceptRequests, ControlError, InitReply};
 use crate::id::{AccountId, Address, MessageId, PeerId};
 use crate::placement::Region;
 use crate::store::StoreError;
@@ -65,6 +66,7 @@ mod reading;
 mod receipts;
 mod receiving;
 mod removing;
+mod requests;
 mod rounds;
 mod rows;
 mod sealing;
@@ -84,6 +86,8 @@ pub struct Config {
     /// The generation file says that this database is an older copy: every session starts anew
     /// before it sends (SPEC §5.5).
     pub rolled_back: bool,
+    /// Who may become a contact without having been added here.
+    pub accept_requests: AcceptRequests,
 }
 
 /// Why a Messenger cannot be made from a store.
@@ -114,6 +118,7 @@ pub struct Messenger {
     /// Contacts whose receipts this step has to see to at its end.
     unflushed: BTreeSet<AccountId>,
     first_messages: FirstMessages,
+    requests: Requests,
     begun_anew: BegunAnew,
     quota: Quota,
     /// Contacts whose last message told of a manifest, theirs or ours, that is not the one known here.
@@ -207,6 +212,7 @@ impl Messenger {
             owed: Owed::default(),
             unflushed: BTreeSet::new(),
             first_messages: FirstMessages::default(),
+            requests: Requests::restore(store)?,
             begun_anew: BegunAnew::default(),
             quota: Quota::default(),
             contradicting: BTreeSet::new(),

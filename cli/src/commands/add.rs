@@ -1,4 +1,4 @@
-//! `add`: a contact by its ticket.
+//! `add`: a contact by its ticket, or by its account address alone, which asks it.
 
 use std::fs;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use murmesh_protocol::control::{
     AddParams, AddReply, ContactReply, ContactState, ControlError, EventBody, EventKind, Request, WhoParams,
 };
+use murmesh_protocol::id::AccountId;
 use murmesh_protocol::wire::ticket::{TICKET_BYTES_MAX, Ticket, TicketError};
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ struct Added {
 }
 
 pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
-    let ticket = ticket(context, args.ticket)?;
+    let (whom, account) = whom(context, args.ticket)?;
     let mut client = context.node_or_start()?;
     let deadline = Instant::now() + Duration::from_millis(args.timeout);
     let waits_until = waits_until(context, args.wait, deadline);
@@ -43,8 +44,9 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
         client.subscribe(None, &[EventKind::ContactConnected])?;
     }
     let wanted = args.name.clone();
-    let params = AddParams { ticket: ticket.to_string(), name: args.name };
-    let mut added = add(&mut client, params, &ticket.account.to_string(), deadline)?;
+    let says = args.text.is_some();
+    let params = AddParams { ticket: whom, name: args.name, text: args.text };
+    let mut added = add(&mut client, params, &account, deadline)?;
     if let Some(until) = waits_until {
         context.output.progress(&format!("asked {}; waiting for an answer", one_line(&added.contact)));
         let waited = wait_connected(&mut client, &mut added, until);
@@ -62,6 +64,10 @@ pub(super) fn run(context: &Context<'_>, args: Add) -> Outcome {
         context
             .output
             .talk(&format!("to give it the other name: murmesh contact rename {known} {name}{same}"));
+    }
+    if says && added.known {
+        let same = context.same_directory();
+        context.output.talk(&format!("the text was not sent: murmesh send {}{same}", quoted(&added.contact)));
     }
     if added.state == ContactState::Requested {
         context.output.talk("messages to them wait here until they answer; both need not be online at once");
@@ -94,6 +100,7 @@ fn words(added: &Added) -> String {
     match (added.known, added.state) {
         (true, ContactState::Connected) => format!("{name} is a contact already; nothing was changed"),
         (_, ContactState::Connected) => format!("{name} is connected"),
+        (true, ContactState::Blocked) => format!("{name} is a contact that you blocked; nothing was changed"),
         (true, _) => format!("{name} was asked already and has not answered yet; nothing was changed"),
         (false, _) => format!("asked {name}; no answer yet"),
     }
@@ -131,19 +138,21 @@ fn wait_connected(client: &mut Client, added: &mut Added, deadline: Instant) -> 
     Ok(())
 }
 
-/// The ticket: from the command line, a file, standard input, or a person. What is none needs no node.
-fn ticket(context: &Context<'_>, given: Option<String>) -> Result<Ticket, Failure> {
+/// The ticket or the account address, and the account it is of: from the command line, a file, standard input, or a
+/// person. What is neither needs no node.
+fn whom(context: &Context<'_>, given: Option<String>) -> Result<(String, String), Failure> {
     let text = match given.as_deref() {
         Some("-") => ask::stdin()?,
         None if ask::can_ask(context.no_input) => ask_for_ticket(context)?,
         None => {
-            let words = "a ticket is needed: @FILE, - for standard input, or the ticket itself";
+            let words =
+                "a ticket is needed: @FILE, - for standard input, the ticket itself, or an account address";
             return Err(Failure::with(Problem::Usage, words).next("murmesh help add"));
         }
         Some(text) => match text.strip_prefix('@') {
             Some(file) => ask::file(Path::new(file))?,
             None => {
-                if is_shared_machine() {
+                if text.trim().parse::<AccountId>().is_err() && is_shared_machine() {
                     context.output.talk(
                         "warning: other users of this machine may have seen the ticket; next time: murmesh add",
                     );
@@ -152,7 +161,10 @@ fn ticket(context: &Context<'_>, given: Option<String>) -> Result<Ticket, Failur
             }
         },
     };
-    text.parse().map_err(|error: TicketError| ControlError::from(error).into())
+    let ticket = Ticket::of_ticket_or_account(&text).map_err(ControlError::from)?;
+    let account = ticket.account.to_string();
+    // In one form, whatever was typed.
+    Ok((if text.trim().parse::<AccountId>().is_ok() { account.clone() } else { ticket.to_string() }, account))
 }
 
 /// Asks for lines until they are a ticket, cannot become one, or one is empty: mail programs break it.

@@ -62,13 +62,14 @@ fn summary(status: &StatusReply, same: &str) -> String {
     let waiting = status.outbox.queued + status.outbox.held;
     let next = match (status.contacts, status.unread) {
         (_, 1..) => format!("murmesh read --unread{same}"),
+        _ if status.requests > 0 => format!("murmesh request list{same}"),
         (0, _) => format!("murmesh invite --qr{same}"),
         _ => "murmesh help".to_owned(),
     };
     format!(
         "{} {}\n{}, {}, {} unread, {} on the way; {}\n\n  {next}",
         one_line(&account.name),
-        account.account,
+        one_line(&account.account),
         count(status.contacts, "contact"),
         count(status.peers.connected, "peer"),
         status.unread,

@@ -96,6 +96,7 @@ fn state(contact: &ContactReply) -> &'static str {
         ContactState::Requested => "requested",
         ContactState::Connected => "connected",
         ContactState::Blocked => "blocked",
+        ContactState::Expired => "expired",
     }
 }
 
@@ -104,6 +105,7 @@ fn seen(contact: &ContactReply) -> String {
     match (contact.state, contact.online, contact.seen_at) {
         (ContactState::Blocked, _, _) => String::new(),
         (ContactState::Requested, _, _) => "has not answered yet".to_owned(),
+        (ContactState::Expired, _, _) => "did not answer in time".to_owned(),
         (ContactState::Connected, true, _) => "online".to_owned(),
         (ContactState::Connected, false, Some(at)) => format!("offline, seen {}", moment(at)),
         (ContactState::Connected, false, None) => "offline, not seen yet".to_owned(),

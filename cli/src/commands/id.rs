@@ -25,7 +25,7 @@ struct Painted<'a> {
 
 pub(super) fn show(context: &Context<'_>) -> Outcome {
     let reply = ask(context)?;
-    context.output.answer(&reply, || format!("{} {}", one_line(&reply.name), reply.account))?;
+    context.output.answer(&reply, || format!("{} {}", one_line(&reply.name), one_line(&reply.account)))?;
     Ok(exit::DONE)
 }
 

@@ -25,7 +25,11 @@ pub(super) fn list(context: &Context<'_>) -> Outcome {
 pub(super) fn show(context: &Context<'_>, id: String) -> Outcome {
     let entry: OutboxEntry = context.node()?.call(&Request::OutboxShow(MessageParams { id }))?;
     context.output.answer(&entry, || line(&entry))?;
-    context.output.talk(&format!("its story: murmesh why {}{}", entry.id, context.same_directory()));
+    context.output.talk(&format!(
+        "its story: murmesh why {}{}",
+        one_line(&entry.id),
+        context.same_directory()
+    ));
     Ok(exit::DONE)
 }
 

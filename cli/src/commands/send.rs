@@ -150,7 +150,7 @@ fn timed_out(client: &mut Client, sent: &mut Sent, timeout_ms: u64) -> Failure {
             "message {id} is delivered, but not read within {within}; the other side may not send read receipts"
         )
     };
-    Failure::with(Problem::TimedOut, detail).next(format!("murmesh why {}", sent.id)).beside(sent)
+    Failure::with(Problem::TimedOut, detail).next(format!("murmesh why {}", one_line(&sent.id))).beside(sent)
 }
 
 /// Up to two seconds; less when the contact is offline and others hold the message: nothing more will

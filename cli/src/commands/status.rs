@@ -25,16 +25,23 @@ pub(super) fn screen(status: &StatusReply, same: &str) -> String {
     };
     row(
         "node",
-        format!("running since {}, process {}, {}", moment(status.started_at), status.pid, status.role),
+        format!(
+            "running since {}, process {}, {}",
+            moment(status.started_at),
+            status.pid,
+            one_line(&status.role)
+        ),
     );
-    row("peer", status.peer_id.clone());
+    row("peer", one_line(&status.peer_id));
     match &status.account {
-        Some(account) => row("account", format!("{} {}", one_line(&account.name), account.account)),
+        Some(account) => {
+            row("account", format!("{} {}", one_line(&account.name), one_line(&account.account)))
+        }
         None => row("account", "none: keeps mail for others only".to_owned()),
     }
     for address in &status.listen {
         // The peer is named above: without it most addresses fit the line.
-        row("listen", address.split("/p2p/").next().unwrap_or_default().to_owned());
+        row("listen", one_line(address.split("/p2p/").next().unwrap_or_default()));
     }
     if let Some(reach) = status.reach {
         row("reach", words_of_reach(reach).to_owned());
@@ -51,6 +58,9 @@ pub(super) fn screen(status: &StatusReply, same: &str) -> String {
         let collected = status.collected_at.map_or("not yet".to_owned(), moment);
         let (queued, held, unread) = (outbox.queued, outbox.held, status.unread);
         row("mail", format!("{queued} queued, {held} held, {unread} unread; last collected: {collected}"));
+    }
+    if let Some(asking) = asking(status, same) {
+        row("requests", asking);
     }
     let custody = &status.custody;
     row(
@@ -111,6 +121,13 @@ fn words_of_reach(reach: Reach) -> &'static str {
         Reach::Outside => "from outside: somebody at a global address has dialed it",
         Reach::Unproven => "not proven yet: nobody at a global address has dialed it",
     }
+}
+
+/// That somebody asks to be let in, and what to type, if that is so.
+pub(super) fn asking(status: &StatusReply, same: &str) -> Option<String> {
+    let verb = if status.requests == 1 { "asks" } else { "ask" };
+    let who = count(status.requests, "stranger");
+    (status.requests > 0).then(|| format!("{who} {verb} to be let in: murmesh request list{same}"))
 }
 
 /// Why there is no account to use, if that is so.

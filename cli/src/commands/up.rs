@@ -8,7 +8,7 @@ use murmesh_protocol::control::{NoParams, Request, StatusReply};
 use serde::Serialize;
 
 use super::Outcome;
-use super::status::without_account;
+use super::status::{asking, without_account};
 use crate::args::Up;
 use crate::client::Client;
 use crate::context::Context;
@@ -16,6 +16,7 @@ use crate::error::{Failure, exit};
 use crate::output::quoted;
 use crate::passphrase::Passphrase;
 use crate::start;
+use crate::text::one_line;
 use crate::words::count;
 
 /// How long a person waits for what is said about mail; a bot does not.
@@ -57,7 +58,8 @@ pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
     };
     context.output.answer(&running, || {
         let how = if already { "running already" } else { "running" };
-        let addresses = status.listen.iter().map(|address| format!("\n  {address}")).collect::<String>();
+        let addresses =
+            status.listen.iter().map(|address| format!("\n  {}", one_line(address))).collect::<String>();
         format!("{how}: process {}, listening on{addresses}", status.pid)
     })?;
     if !running.not_applied.is_empty() {
@@ -69,6 +71,9 @@ pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
     if !context.output.is_json() {
         let settled = settle(&mut client, status.clone(), !args.peer.is_empty())?;
         context.output.talk(&about_mail(&settled, context.same_directory()));
+        if let Some(asking) = asking(&settled, context.same_directory()) {
+            context.output.talk(&asking);
+        }
     }
     Ok(exit::DONE)
 }

@@ -15,7 +15,7 @@ pub(super) fn run(context: &Context<'_>, id: String) -> Outcome {
 }
 
 fn screen(reply: &WhyReply) -> String {
-    let mut text = format!("{} is {}\n", reply.id, state(reply.state));
+    let mut text = format!("{} is {}\n", one_line(&reply.id), state(reply.state));
     for step in &reply.steps {
         let peer = step.peer.as_deref().map_or_else(|| "-".to_owned(), |peer| short_peer(&one_line(peer)));
         let (what, result) = (one_line(&step.what), one_line(&step.result));

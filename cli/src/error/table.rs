@@ -164,8 +164,8 @@ table! {
          `murmesh api call events.forget` with a name makes room for another consumer.";
     "E0211" "bad-ticket" Node(N::BadTicket), USAGE, false,
         "this is not a ticket[: {}]; nothing was done", "murmesh help add",
-        "A ticket is one line that begins with MURMESH:MT1. Its checksum finds mistyped characters. Ask for it again, \
-         or scan its QR code.";
+        "A ticket is one line that begins with MURMESH:MT1, an account address one that begins with mur1. Their checksums \
+         find mistyped characters. Ask for it again, or scan its QR code.";
     "E0212" "newer-ticket" Node(N::NewerTicket), USAGE, false,
         "this ticket is of a newer version of murmesh; nothing was done", "murmesh --version",
         "Whoever made the ticket has a newer version. Update murmesh.";
@@ -180,6 +180,15 @@ table! {
     "E0215" "no-such-invite" Node(N::NoSuchInvite), NOT_FOUND, false,
         "no open invite has the id[ \"{}\"]", "murmesh invite list",
         "An invite that was used up, has expired or was revoked lets nobody in and is not listed.";
+
+    "E0216" "no-such-request" Node(N::NoSuchRequest), NOT_FOUND, false,
+        "no request matches[ \"{}\"]; nothing was done", "murmesh request list",
+        "A request is named by its id, a unique beginning of it, or the account that asks. One that was answered, or was \
+         not answered in 14 days, is gone.";
+    "E0217" "closed" Node(N::Closed), REFUSED, false,
+        "accept_requests is \"nobody\": a ticket would let nobody in; none was made", "murmesh config show",
+        "The configuration says that nobody becomes a contact of this account unless you add them yourself, not even with a \
+         ticket.";
 
     "E0301" "no-such-message" Node(N::NoSuchMessage), NOT_FOUND, false,
         "no message matches[ \"{}\"]", "murmesh outbox list",

@@ -21,6 +21,8 @@ pub(crate) fn replies() -> Vec<(&'static str, Value)> {
     let message = json!({"id": "m1", "conversation": "bob", "from": "me", "to": "bob",
         "at": "2001-01-02T10:00:00.000Z", "received_at": null, "text": "hi\u{202e}", "state": "held"});
     let peer = json!({"peer_id": "p", "addresses": [], "connected": false, "role": "unknown", "since": null});
+    let request = json!({"id": "49a5e651", "account": "mur1carol", "name": "carol",
+        "at": "2001-01-02T10:00:00.000Z", "until": "2001-01-16T10:00:00.000Z", "text": "hi\u{202e}"});
     let added = json!({"contact": "bob", "account": "mur1bob", "state": "requested", "known": false});
     vec![
         ("account.init", json!({"account": "mur1alice", "name": "alice", "created": true})),
@@ -36,6 +38,9 @@ pub(crate) fn replies() -> Vec<(&'static str, Value)> {
         ("message.read", json!({"messages": [message], "next": null})),
         ("outbox.list", json!({"messages": [entry]})),
         ("message.why", json!({"id": "3f9a27c41d00", "state": "held", "steps": []})),
+        ("request.list", json!({"requests": [request], "accepts": "anyone"})),
+        ("request.accept", contact("carol", "requested", false)),
+        ("request.decline", json!({"state": "declined"})),
         ("peer.list", json!({"peers": [peer]})),
         ("node.status", crate::fake::status()),
         ("system.hello", crate::fake::hello()),
@@ -67,6 +72,9 @@ fn documents_of_every_command() {
         "outbox list",
         "why 3f9a27",
         "peer list",
+        "request list",
+        "request accept 49a5",
+        "request decline 49a5",
     ] {
         let mut arguments = line.split(' ').collect::<Vec<_>>();
         arguments.push("--json");
@@ -104,6 +112,12 @@ $ why 3f9a27
 {"v":1,"id":"3f9a27c41d00","state":"held","steps":[]}
 $ peer list
 {"v":1,"peers":[{"peer_id":"p","addresses":[],"connected":false,"role":"unknown","since":null}]}
+$ request list
+{"v":1,"requests":[{"id":"49a5e651","account":"mur1carol","name":"carol","at":"2001-01-02T10:00:00.000Z","until":"2001-01-16T10:00:00.000Z","text":"hi/u202e"}],"accepts":"anyone"}
+$ request accept 49a5
+{"v":1,"name":"carol","account":"mur1carol","state":"requested","verified":false,"online":false,"seen_at":"2001-01-02T14:02:00.000Z","nickname":"carol","added_at":"2001-01-01T00:00:00.000Z","sessions":1}
+$ request decline 49a5
+{"v":1,"state":"declined"}
 
 "#]]
     );
@@ -156,7 +170,7 @@ fn degraded_is_status_nine_with_the_whole_document() {
 }
 
 /// Runs until `lines` came, then closes the pipe.
-fn first_lines(fake: &Fake, arguments: &[&str], lines: usize) -> Vec<String> {
+pub(crate) fn first_lines(fake: &Fake, arguments: &[&str], lines: usize) -> Vec<String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_murmesh"))
         .args(arguments)
         .env("MURMESH_DATA_DIR", fake.dir.path())

@@ -167,7 +167,7 @@ $ help nonsense
 error: no command or error code "nonsense" (E0001)
   next: murmesh help
 $ add
-error: a ticket is needed: @FILE, - for standard input, or the ticket itself (E0001)
+error: a ticket is needed: @FILE, - for standard input, the ticket itself, or an account address (E0001)
   next: murmesh help add
 
 "#]]

@@ -4,9 +4,11 @@
 mod bot;
 mod errors;
 mod fake;
+mod hostile;
 mod listening;
 mod newcomer;
 mod people;
+mod requests;
 mod starting;
 mod terminal;
 mod tools;

@@ -5,7 +5,7 @@
 //! would be worse than none.
 
 use libp2p::Multiaddr;
-use murmesh_protocol::control::ControlError;
+use murmesh_protocol::control::{AcceptRequests, ControlError};
 use murmesh_protocol::limits::LIFE_MS_MAX;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use serde::Deserialize;
@@ -25,16 +25,15 @@ const KEYS: &[(&str, &[&str])] = &[
 /// Keys that are designed and not built, with the value that says what is so anyway, if there is one.
 const LATER: &[(&str, &str, Option<Fixed>)] = &[
     // Without them no message would ever count as delivered.
-    ("mail", "receipts", Some(Fixed::Flag(true))),
-    ("mail", "read_receipts", Some(Fixed::Flag(false))),
+    ("mail", "receipts", Some(Fixed(true))),
+    ("mail", "read_receipts", Some(Fixed(false))),
     ("limits", "up", None),
     ("limits", "down", None),
     ("limits", "month", None),
-    ("privacy", "accept_requests", Some(Fixed::Text("with-invite"))),
     // Names nothing but relays, of which there are none.
-    ("privacy", "hide_address", Some(Fixed::Flag(false))),
+    ("privacy", "hide_address", Some(Fixed(false))),
     // Above debug no line names contacts, addresses or texts.
-    ("log", "redact", Some(Fixed::Flag(true))),
+    ("log", "redact", Some(Fixed(true))),
 ];
 /// Prefix of the environment's image of a key.
 const PREFIX: &str = "MURMESH_";
@@ -43,10 +42,7 @@ const OTHER_VARIABLES: [&str; 3] = ["MURMESH_DATA_DIR", "MURMESH_PASSPHRASE_FILE
 
 /// A value that changes nothing.
 #[derive(Clone, Copy)]
-enum Fixed {
-    Flag(bool),
-    Text(&'static str),
-}
+struct Fixed(bool);
 
 /// What is set.
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +52,7 @@ pub(super) struct File {
     node: Node,
     custody: Custody,
     mail: Mail,
+    privacy: Privacy,
     log: Log,
 }
 
@@ -79,6 +76,12 @@ struct Custody {
 #[serde(default)]
 struct Mail {
     expire: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Privacy {
+    accept_requests: Option<AcceptRequests>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,6 +115,7 @@ impl File {
             let no = || bad(format!("mail.expire: {expire} is not a time like 14d, from 1m to 30d"));
             config.mail_expire_ms = Some(life.ok_or_else(no)?);
         }
+        config.accept_requests = self.privacy.accept_requests.unwrap_or(config.accept_requests);
         config.peers_max = self.node.peers_max.unwrap_or(config.peers_max);
         if config.peers_max == 0 {
             return Err(bad("node.peers_max: must be at least 1"));
@@ -289,8 +293,7 @@ fn not_yet(table: &toml::Table, section: &str, key: &str) -> Option<String> {
     let (.., fixed) = LATER.iter().find(|(known, inner, _)| (*known, *inner) == (section, key))?;
     let value = table.get(section)?.as_table()?.get(key)?;
     let same = match fixed {
-        Some(Fixed::Flag(flag)) => value.as_bool() == Some(*flag),
-        Some(Fixed::Text(text)) => value.as_str() == Some(text),
+        Some(Fixed(flag)) => value.as_bool() == Some(*flag),
         None => false,
     };
     (!same).then(|| format!("{section}.{key}"))

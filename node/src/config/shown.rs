@@ -129,6 +129,7 @@ fn values(config: &Config) -> Vec<(&'static str, &'static str, Value)> {
         ("node", "mdns", json!(config.mdns)),
         ("custody", "held_bytes_max", json!(file::bytes_text(config.held_bytes_max))),
         ("mail", "expire", json!(file::duration_text(config.mail_expire_ms.unwrap_or(LIFE_MS)))),
+        ("privacy", "accept_requests", json!(config.accept_requests)),
         ("log", "level", json!(config.log_level)),
         ("log", "format", json!(if config.log_json { "json" } else { "text" })),
     ]
@@ -176,6 +177,7 @@ mod tests {
         for text in [
             "",
             "profile = \"phone\"\n[log]\nlevel = \"a\\\"b\"\nformat = \"json\"\n",
+            "privacy.accept_requests = \"anyone\"\n",
             "[custody]\nheld_bytes_max = \"1000001\"\n[mail]\nexpire = \"36h\"\n[node]\nrole = \"light\"\n",
         ] {
             let all = shown(text, &[], Overrides::default());

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use murmesh_protocol::control::{ControlError, ErrorName, Event, EventBody, InitParams, Reply, Request};
+use murmesh_protocol::control::{
+    AcceptRequests, ControlError, ErrorName, Event, EventBody, InitParams, Reply, Request,
+};
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::keeper::io::Input as KeeperInput;
 use murmesh_protocol::messenger::io::{Deadline, Input, RequestId};
@@ -32,6 +34,7 @@ pub(crate) struct MessengerEngine {
     own: PeerId,
     directory: PathBuf,
     unlock: Unlock,
+    accept_requests: AcceptRequests,
     store: Option<PrivateStore>,
     /// None without an account, or while it is `unreadable`.
     machine: Option<Messenger>,
@@ -94,6 +97,7 @@ impl MessengerEngine {
             own,
             directory,
             unlock,
+            accept_requests: AcceptRequests::default(),
             store,
             machine: None,
             unreadable: None,
@@ -109,6 +113,11 @@ impl MessengerEngine {
             hub: surroundings.hub,
             ended: false,
         }
+    }
+
+    /// The same for an account that these may ask.
+    pub(crate) fn accepting(self, accept_requests: AcceptRequests) -> MessengerEngine {
+        MessengerEngine { accept_requests, ..self }
     }
 
     /// The same by another clock and with other randomness.
@@ -264,7 +273,11 @@ impl Engine for MessengerEngine {
         self.machine = None;
         self.done.clear();
         let Some(store) = &mut self.store else { return Ok(()) };
-        let config = Config { own_peer: self.own, rolled_back: store.rolled_back() };
+        let config = Config {
+            own_peer: self.own,
+            rolled_back: store.rolled_back(),
+            accept_requests: self.accept_requests,
+        };
         let (own, clock, rng) = (self.own, self.clock, &mut self.rng);
         let (peers, reachable) = (&self.peers, &self.reachable);
         let mut done = Vec::new();

@@ -85,7 +85,7 @@ pub(crate) async fn friends(a: &Node, b: &Node) {
     init(a, "alice").await;
     init(b, "bob").await;
     let ticket = ticket(a).await;
-    let added = b.call(Request::Add(AddParams { ticket, name: None })).await;
+    let added = b.call(Request::Add(AddParams { ticket, name: None, text: None })).await;
     assert!(matches!(added, Ok(Reply::Add(_))), "{added:?}");
     for node in [a, b] {
         until("friends", || async {

@@ -47,6 +47,10 @@ names! {
     AmbiguousMessage,
     /// No invite of this id is open. `detail` is what was asked for.
     NoSuchInvite,
+    /// No such request waits. `detail` is what was asked for.
+    NoSuchRequest,
+    /// `privacy.accept_requests` is `nobody`: a ticket would let nobody in.
+    Closed,
     /// No consumer of events has this name. `detail` is what was asked for.
     NoSuchConsumer,
     /// The message is not waiting: it was delivered, or has ended. `detail` is its id.
@@ -121,6 +125,7 @@ impl From<TicketError> for ControlError {
             TicketError::NewerVersion => return ControlError::new(ErrorName::NewerTicket),
             TicketError::Mistyped { position: Some(position) } => format!("mistyped at character {position}"),
             TicketError::Mistyped { position: None } => "mistyped or cut off".to_owned(),
+            TicketError::MistypedAccount => "an account address that is mistyped or cut off".to_owned(),
             TicketError::NotATicket | TicketError::Malformed => "a ticket begins with MURMESH:".to_owned(),
         };
         ControlError::with(ErrorName::BadTicket, why)

@@ -82,6 +82,12 @@ pub enum EventBody {
         account: String,
         /// Nickname it gives itself.
         name: String,
+        /// Id of the request.
+        #[serde(default)]
+        id: String,
+        /// The beginning of what it says; may be empty.
+        #[serde(default)]
+        text: String,
     },
     /// A contact is connected.
     #[serde(rename = "contact.connected")]

@@ -27,7 +27,7 @@ pub enum Request {
     /// Make a ticket.
     #[serde(rename = "invite.create")]
     Invite(InviteParams),
-    /// Add a contact by its ticket.
+    /// Add a contact by its ticket, or ask an account to become one.
     #[serde(rename = "contact.add")]
     Add(AddParams),
     /// All contacts.
@@ -75,6 +75,15 @@ pub enum Request {
     /// End an invite.
     #[serde(rename = "invite.revoke")]
     Revoke(RevokeParams),
+    /// Strangers who ask to become contacts.
+    #[serde(rename = "request.list")]
+    ContactRequests(NoParams),
+    /// Make one of them a contact.
+    #[serde(rename = "request.accept")]
+    AcceptRequest(AcceptRequestParams),
+    /// Hear no more of one of them. It is not told.
+    #[serde(rename = "request.decline")]
+    DeclineRequest(DeclineRequestParams),
     /// Known peers.
     #[serde(rename = "peer.list")]
     Peers(NoParams),
@@ -117,6 +126,9 @@ impl Request {
         "contact.remove",
         "invite.list",
         "invite.revoke",
+        "request.list",
+        "request.accept",
+        "request.decline",
         "peer.list",
         "events.subscribe",
         "events.ack",
@@ -144,6 +156,7 @@ pub enum Reply {
     Why(WhyReply),
     Outbox(OutboxReply),
     OutboxEntry(OutboxEntry),
+    Requests(RequestsReply),
     Peers(PeersReply),
     Subscribe(SubscribeReply),
     Consumers(ConsumersReply),

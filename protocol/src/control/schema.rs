@@ -92,6 +92,9 @@ fn results(generator: &mut SchemaGenerator) -> Map<String, Value> {
         "outbox.show" OutboxEntry;
         "outbox.retry" OutboxReply;
         "outbox.cancel" SendReply;
+        "request.list" RequestsReply;
+        "request.accept" ContactReply;
+        "request.decline" Done;
         "peer.list" PeersReply;
         "events.subscribe" SubscribeReply;
         "events.ack" Done;

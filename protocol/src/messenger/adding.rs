@@ -1,20 +1,21 @@
-//! Adding a contact by its ticket: reach the hinted peers, fetch the invite record, begin the session
-//! (SPEC §8.5).
+//! Adding a contact. By its ticket: reach the hinted peers, fetch the invite record, begin the session (SPEC §8.5).
+//! By its account alone: ask it, by its public bundle and its request mailbox, and wait (SPEC §8.7).
 //!
 //! What is known of it is in the contact's row, so a restart goes on where it was.
 
 use std::collections::BTreeSet;
 
+use super::content::{Part, Text};
 use super::invites::{InviteContent, hint_address};
 use super::io::{Output, PeerFault, RequestId};
-use super::rows::TicketRow;
+use super::rows::{self, ContactRow, Kind, MessageRow, TicketRow};
 use super::sending::backoff;
 use super::timers::Timer;
 use super::{Messenger, Query, Step, names};
 use crate::blind::invite_address;
-use crate::control::{AddParams, AddReply, ContactState, ControlError, ErrorName, Reply};
+use crate::control::{AddParams, AddReply, ContactState, ControlError, ErrorName, Reply, SendParams};
 use crate::id::{AccountId, Address, InviteToken, PeerId};
-use crate::limits::{ADD_AGAIN_MS, ADD_REPLY_MS, CONTACTS_MAX, GRACE_MS, REPLICAS};
+use crate::limits::{ADD_AGAIN_MS, ADD_REPLY_MS, CONTACTS_MAX, GRACE_MS, REPLICAS, REQUEST_TEXT_BYTES_MAX};
 use crate::store::StoreError;
 use crate::time::Time;
 use crate::wire::bundle::{Bundle, BundleIn};
@@ -70,8 +71,9 @@ impl Messenger {
         self.adding.insert(account, Adding { token, address, client, reached, attempts: 0, begun });
     }
 
-    /// `contact.add`: written at once; answered when the invite record is there, or after a while.
-    pub(crate) fn add_by_ticket(
+    /// `contact.add`: written at once; answered when the invite record is there, or after a while. An account that is
+    /// asked without one is answered for at once: nobody knows when it will.
+    pub(crate) fn add(
         &mut self,
         step: &mut Step<'_>,
         request: RequestId,
@@ -82,37 +84,134 @@ impl Messenger {
                 self.reply(request, Err(error));
                 Ok(())
             }
-            Ok((ticket, token, name)) => {
-                if let Some(known) = self.contacts.get(&ticket.account) {
-                    let (contact, state) = (known.name.clone(), known.state);
-                    let account = ticket.account.to_string();
-                    self.reply(request, Ok(Reply::Add(AddReply { contact, account, state, known: true })));
+            Ok((ticket, name)) => {
+                let account = ticket.account;
+                if self.contacts.contains_key(&account) {
+                    let asks = self.ask_again(step, &account, params.text.as_deref())?;
+                    self.reply_added(request, &account, !asks);
                     return Ok(());
                 }
-                let hints = ticket.hints.iter().map(hint_address).collect();
-                let row = TicketRow { token, hints };
-                self.add_contact(step, ticket.account, name, "", Some(row))?;
-                let until = step.now.plus(ADD_REPLY_MS);
-                self.watch_invite(ticket.account, token, Some((request, until)), false);
-                let again = step.now.plus(ADD_AGAIN_MS);
-                self.timers.set(again, Timer::Adding(ticket.account));
-                self.ask_everywhere(ticket.account);
+                let hints: Vec<String> = ticket.hints.iter().map(hint_address).collect();
+                let row = ticket.token.map(|token| TicketRow { token, hints: hints.clone() });
+                self.add_contact(step, account, name, "", row)?;
+                if let Some(token) = ticket.token {
+                    let until = step.now.plus(ADD_REPLY_MS);
+                    self.watch_invite(account, token, Some((request, until)), false);
+                    self.timers.set(step.now.plus(ADD_AGAIN_MS), Timer::Adding(account));
+                    self.ask_everywhere(account);
+                }
+                // A stranger that is added is let in.
+                self.let_in(step, &account)?;
+                if let Some(text) = &params.text {
+                    self.say_first(step, &account, text)?;
+                }
+                if ticket.token.is_none() {
+                    hints.into_iter().for_each(|hint| self.outputs.push_back(Output::ConnectHint(hint)));
+                    self.introduce(step, &account)?;
+                    self.reply_added(request, &account, false);
+                }
                 Ok(())
             }
         }
     }
 
-    fn check_add(&self, params: &AddParams) -> Result<(Ticket, InviteToken, Option<String>), ControlError> {
-        let ticket: Ticket = params.ticket.parse()?;
-        let token = ticket.token.ok_or(ControlError::with(ErrorName::BadTicket, "it carries no invite"))?;
+    fn reply_added(&mut self, request: RequestId, account: &AccountId, known: bool) {
+        let Some(contact) = self.contacts.get(account) else { return };
+        let (contact, account, state) = (contact.name.clone(), account.to_string(), contact.state);
+        self.reply(request, Ok(Reply::Add(AddReply { contact, account, state, known })));
+    }
+
+    fn check_add(&self, params: &AddParams) -> Result<(Ticket, Option<String>), ControlError> {
+        let ticket = Ticket::of_ticket_or_account(&params.ticket)?;
         if ticket.account == self.me.id() {
             return Err(ErrorName::OwnTicket.into());
+        }
+        if params.text.as_ref().is_some_and(|text| text.is_empty() || text.len() > REQUEST_TEXT_BYTES_MAX) {
+            return Err(ControlError::with(ErrorName::BadText, REQUEST_TEXT_BYTES_MAX.to_string()));
         }
         let name = params.name.as_deref().map(names::check).transpose()?;
         if self.contacts.len() >= CONTACTS_MAX && !self.contacts.contains_key(&ticket.account) {
             return Err(ControlError::with(ErrorName::TooMany, format!("contacts: {CONTACTS_MAX}")));
         }
-        Ok((ticket, token, name))
+        Ok((ticket, name))
+    }
+
+    /// The text of a request: a message like others, which goes with the first word of ours.
+    fn say_first(&mut self, step: &mut Step<'_>, account: &AccountId, text: &str) -> Result<(), StoreError> {
+        let (to, text) = (account.to_string(), text.to_owned());
+        let params = SendParams { to, text, client_id: None, expire_ms: None };
+        // It was checked: only a full outbox refuses it, and then the request goes without.
+        self.send_text(step, &params).map(|_refused_or_queued| ())
+    }
+
+    /// What introduces us. An account that is asked is told the first text that waits for it too, if that is short:
+    /// it decides by that.
+    pub(crate) fn introducing(
+        &mut self,
+        step: &mut Step<'_>,
+        to: &AccountId,
+    ) -> Result<Vec<Part>, StoreError> {
+        let mut parts = vec![Part::Introduction(self.me.introduction(step.now, self.config.own_peer))];
+        let session = self.contacts.get(to).and_then(|contact| contact.preferred);
+        let session = session.and_then(|id| self.sessions.get(&id)).map(|live| &live.session);
+        if !self.is_asked(to) || session.is_none_or(|session| session.is_exhausted(step.now)) {
+            return Ok(parts);
+        }
+        let texts = self.outbox.of(to).into_iter().filter_map(|id| self.outbox.entries.get(&id));
+        let first = texts.filter(|entry| entry.is_text()).map(|entry| (entry.row.kind, entry.row.id)).next();
+        let Some((Kind::Text(place), id)) = first else { return Ok(parts) };
+        let Some(message) = rows::load::<MessageRow>(step.store, &rows::message_key(to, true, &id))? else {
+            return Ok(parts);
+        };
+        if message.text.len() <= REQUEST_TEXT_BYTES_MAX {
+            let MessageRow { at, expires, text, .. } = message;
+            parts.push(Part::Text(Text { id, place, at, expires, text }));
+            if let Some(entry) = self.outbox.entries.get_mut(&id) {
+                // Said with it, it cannot be taken back.
+                entry.row.left = true;
+                rows::save(step.store, &entry.row)?;
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Whether a contact was asked by its account alone and is not known to have heard of it.
+    pub(crate) fn is_asked(&self, account: &AccountId) -> bool {
+        self.contacts.get(account).is_some_and(|contact| {
+            contact.state == ContactState::Requested && contact.ticket.is_none() && contact.mailbox.is_none()
+        })
+    }
+
+    /// A request that was not answered in its time is over; it may be made again.
+    pub(crate) fn on_request_over(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+    ) -> Result<(), StoreError> {
+        if !self.is_asked(account) {
+            return Ok(());
+        }
+        let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
+        contact.state = ContactState::Expired;
+        rows::save(step.store, contact)
+    }
+
+    /// Asks a contact anew if its request is over. Says whether it does.
+    pub(crate) fn ask_again(
+        &mut self,
+        step: &mut Step<'_>,
+        account: &AccountId,
+        text: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let over = |contact: &&mut ContactRow| contact.state == ContactState::Expired;
+        let Some(contact) = self.contacts.get_mut(account).filter(over) else { return Ok(false) };
+        contact.state = ContactState::Requested;
+        rows::save(step.store, contact)?;
+        if let Some(text) = text {
+            self.say_first(step, account, text)?;
+        }
+        self.introduce(step, account)?;
+        Ok(true)
     }
 
     /// Dials the hints and asks who keeps the record.
@@ -127,7 +226,7 @@ impl Messenger {
     }
 
     pub(crate) fn on_hint_reached(&mut self, hint: &str, peer: PeerId) {
-        let hinted = |contact: &&super::ContactRow| {
+        let hinted = |contact: &&ContactRow| {
             contact.ticket.as_ref().is_some_and(|ticket| ticket.hints.iter().any(|h| h == hint))
         };
         let accounts: Vec<AccountId> = self.contacts.values().filter(hinted).map(|c| c.account).collect();

@@ -29,6 +29,8 @@ use crate::wire::frame::{Frame, Tombstone};
 pub(crate) struct Collecting {
     pub(crate) mailboxes: BTreeMap<Address, Mailbox>,
     seen: Seen,
+    /// Of these, strangers': they are looked at again when one of them is let in.
+    aside: Seen,
     wanted: BTreeMap<EnvelopeId, Wanted>,
     unopened: Unopened,
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
@@ -102,7 +104,7 @@ impl Collecting {
     }
 
     fn is_dealt_with(&self, id: &EnvelopeId) -> bool {
-        self.seen.set.contains(id) || self.unopened.contains(id)
+        self.seen.set.contains(id) || self.aside.set.contains(id) || self.unopened.contains(id)
     }
 }
 
@@ -258,6 +260,7 @@ impl Messenger {
             Outcome::Opened | Outcome::Duplicate => self.drop_collected(address, id),
             Outcome::Unknown => self.keep_unopened(step, sealed),
             Outcome::Later => self.collecting.not_listed(&address),
+            Outcome::Aside => self.collecting.aside.insert(id),
             // Looked at again at the next start at the earliest.
             Outcome::Refused => self.collecting.seen.insert(id),
         }
@@ -277,9 +280,23 @@ impl Messenger {
             Outcome::Opened | Outcome::Duplicate | Outcome::Later => {}
             Outcome::Unknown if self.collecting.unopened.contains_direct(&account, &sealed.inner) => {}
             Outcome::Unknown => self.keep_unopened(step, sealed),
-            Outcome::Refused => self.on_undecryptable(step, &account),
+            // No later message is a stranger's.
+            Outcome::Aside | Outcome::Refused => self.on_undecryptable(step, &account),
         }
         Ok(())
+    }
+
+    /// What strangers sent and nobody answered is listed and fetched once more: there is room for it, or its author
+    /// is a contact.
+    pub(crate) fn look_at_aside(&mut self, step: &Step<'_>) {
+        self.collecting.aside = Seen::default();
+        let mailboxes = self.collecting.mailboxes.iter();
+        let requests = mailboxes.filter(|(_, mailbox)| mailbox.kind == Kind::Request);
+        let requests: Vec<Address> = requests.map(|(address, _)| *address).collect();
+        for address in requests {
+            self.collecting.list_anew(&address);
+            self.subscribe(step, &address, true);
+        }
     }
 
     fn keep_unopened(&mut self, step: &Step<'_>, sealed: Sealed) {

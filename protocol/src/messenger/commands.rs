@@ -37,7 +37,7 @@ impl Messenger {
         request: Request,
     ) -> Result<(), StoreError> {
         let answer = match request {
-            Request::Add(params) => return self.add_by_ticket(step, id, &params),
+            Request::Add(params) => return self.add(step, id, &params),
             Request::Init(_) => {
                 Err(ControlError::with(ErrorName::AlreadyInitialised, self.me.id().to_string()))
             }
@@ -60,6 +60,11 @@ impl Messenger {
             Request::Remove(params) => self.remove_contact(step, &params)?,
             Request::Invites(_) => self.list_invites(step)?.map(Reply::Invites),
             Request::Revoke(params) => self.revoke_invite(step, &params)?,
+            Request::ContactRequests(_) => Ok(Reply::Requests(self.list_requests())),
+            Request::AcceptRequest(params) => {
+                self.accept_request(step, &params)?.map(|contact| Reply::Contact(Box::new(contact)))
+            }
+            Request::DeclineRequest(params) => self.decline_request(step, &params)?.map(Reply::Done),
             Request::Subscribe(params) => self.consumer(step, &params)?.map(Reply::Subscribe),
             Request::Ack(params) => self.acknowledge(step, &params)?,
             Request::Consumers(_) => self.consumers(step)?.map(Reply::Consumers),
@@ -99,6 +104,7 @@ impl Messenger {
             started_at: now.into(),
             custodians_known: 0,
             reach: None,
+            requests: u64::try_from(self.requests.pending().count()).unwrap_or(u64::MAX),
             collected_at: self.collecting.last_listed.map(Into::into),
         }
     }
@@ -132,7 +138,7 @@ impl Messenger {
     }
 
     /// `message.send`: the message is in the store when this step commits.
-    fn send_text(&mut self, step: &mut Step<'_>, params: &SendParams) -> Answer<SendReply> {
+    pub(crate) fn send_text(&mut self, step: &mut Step<'_>, params: &SendParams) -> Answer<SendReply> {
         let account = match self.check_send(params) {
             Ok(account) => account,
             Err(error) => return Ok(Err(error)),
@@ -149,6 +155,8 @@ impl Messenger {
         if self.outbox.entries.len() >= OUTBOX_MAX {
             return Ok(Err(ControlError::with(ErrorName::TooMany, format!("outbox: {OUTBOX_MAX}"))));
         }
+        // To write to who has not answered is to ask again.
+        self.ask_again(step, &account, None)?;
         let Some(contact) = self.contacts.get_mut(&account) else {
             return Ok(Err(ErrorName::Internal.into()));
         };

@@ -8,7 +8,7 @@ use super::{Messenger, Query, Step, names};
 use crate::blind::whereabouts_address;
 use crate::control::{ContactReply, ContactState, EventBody, MessageState};
 use crate::id::{AccountId, Address, MessageId, PeerId};
-use crate::limits::{LIFE_MS_MAX, REPLICAS, WHEREABOUTS_MS};
+use crate::limits::{LIFE_MS_MAX, REPLICAS, REQUEST_MS, WHEREABOUTS_MS};
 use crate::store::StoreError;
 use crate::time::Time;
 use crate::wire::codec;
@@ -65,7 +65,8 @@ impl Messenger {
         if waits {
             return self.wake(step, account);
         }
-        let row = self.outbox_row(step, *account, Kind::Introduction, step.now.plus(LIFE_MS_MAX));
+        let life = if self.is_asked(account) { REQUEST_MS } else { LIFE_MS_MAX };
+        let row = self.outbox_row(step, *account, Kind::Introduction, step.now.plus(life));
         self.enqueue(step, row)
     }
 
@@ -100,7 +101,8 @@ impl Messenger {
     /// The contact has our introduction, and we have theirs: messages flow both ways.
     pub(crate) fn connected(&mut self, step: &mut Step<'_>, account: &AccountId) -> Result<(), StoreError> {
         let Some(contact) = self.contacts.get_mut(account) else { return Ok(()) };
-        if contact.state != ContactState::Requested || contact.mailbox.is_none() {
+        let asked = matches!(contact.state, ContactState::Requested | ContactState::Expired);
+        if !asked || contact.mailbox.is_none() {
             return Ok(());
         }
         contact.state = ContactState::Connected;

@@ -22,7 +22,7 @@ impl Messenger {
         Ok(())
     }
 
-    /// Deletes on schedule: prekeys, invites, opened tags, client ids, archived sessions.
+    /// Deletes on schedule: prekeys, invites, opened tags, client ids, requests, archived sessions.
     fn forget(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         // What a clock that was set wrong deletes does not come back when it is set right.
         let now = self.me.row.clock.at_least(step.now);
@@ -39,6 +39,7 @@ impl Messenger {
         let oldest = now.minus(OPENED_TAG_MS).utc_day();
         step.store.prune(Table::Opened, &[], u64::from(oldest.0))?;
         step.store.prune(ClientIdRow::TABLE, &[], u64::from(oldest.0))?;
+        self.forget_requests(step, now)?;
         let doubtful = self.doubtful_sessions();
         self.sessions.forget_old(step.store, now, &doubtful)
     }

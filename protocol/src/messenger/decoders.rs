@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::content::{Content, Whereabouts};
 use super::invites::{InviteContent, parse_hint};
 use super::publishing::RecordRow;
+use super::requests::RequestRow;
 use super::rows::{
     AccountRow, ClientIdRow, ConsumerRow, ContactRow, EventRow, InviteRow, MessageRow, OpenedRow, OutboxRow,
     PrekeyRow, Record, SessionRow,
@@ -58,7 +59,7 @@ const fn row<R: Record>() -> Row {
     (R::TABLE, |bytes| codec::decode::<R>(bytes).is_ok(), check_as::<R>)
 }
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     row::<AccountRow>(),
     row::<PrekeyRow>(),
     row::<InviteRow>(),
@@ -71,6 +72,7 @@ const ROWS: [Row; 12] = [
     (Table::Events, read_event, check_as::<EventRow>),
     row::<RecordRow>(),
     row::<ConsumerRow>(),
+    row::<RequestRow>(),
 ];
 
 fn of_table(bytes: &[u8]) -> Option<(&'static Row, &[u8])> {

@@ -173,16 +173,18 @@ impl Messenger {
         let Some(entry) = self.outbox.entries.get(&id) else { return Ok(()) };
         // The contact may have begun anew meanwhile: then it cannot open this one.
         let current = entry.row.sealed.as_ref().is_some_and(|s| self.is_current(step, &entry.row.to, s));
+        let asked = self.outbox.entries.get(&id).is_some_and(|entry| self.is_asked(&entry.row.to));
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
         let Attempt::Depositing(deposited) = core::mem::replace(&mut entry.attempt, Attempt::Idle) else {
             return Ok(());
         };
         let standing = deposited.round.standing();
         self.outbox.by_envelope.remove(&deposited.envelope);
+        let hurried = entry.row.kind == Kind::Introduction && !asked;
         entry.row.want = u32::try_from(standing.want).unwrap_or(u32::MAX);
         note(&mut entry.row, step.now, "round", None, story::round(standing));
         if (standing.is_good() || is_kept(&entry.row)) && current {
-            let next = after_held(&mut entry.row, step.now);
+            let next = after_held(&mut entry.row, step.now, hurried);
             entry.next_try = Some(next);
             self.timers.set(next, Timer::Entry(id));
             return rows::save(step.store, &entry.row);
@@ -314,9 +316,10 @@ fn redeposit_at(row: &OutboxRow) -> Time {
     next.map_or(row.expires, |days| row.created.plus(days * DAY_MS))
 }
 
-/// When a held entry is deposited again after this round. An introduction is hurried: somebody waits.
-fn after_held(row: &mut OutboxRow, now: Time) -> Time {
-    if row.kind == Kind::Introduction {
+/// When a held entry is deposited again after this round. An introduction is hurried, for somebody waits; but not
+/// one to an account that may let it wait for days.
+fn after_held(row: &mut OutboxRow, now: Time, hurried: bool) -> Time {
+    if hurried {
         let pause = INTRODUCTION_MS.checked_shl(row.redeposits.into()).unwrap_or(RETRY_MS_MAX);
         row.redeposits = row.redeposits.saturating_add(1).min(20);
         return now.plus(pause.min(RETRY_MS_MAX));

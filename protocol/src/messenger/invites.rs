@@ -9,7 +9,8 @@ use super::rows::{self, InviteRow, PrekeyRow};
 use super::{Messenger, Step};
 use crate::blind::InviteSigner;
 use crate::control::{
-    ControlError, Done, ErrorName, InviteEntry, InviteParams, InviteReply, InvitesReply, Reply, RevokeParams,
+    AcceptRequests, ControlError, Done, ErrorName, InviteEntry, InviteParams, InviteReply, InvitesReply,
+    Reply, RevokeParams,
 };
 use crate::id::InviteToken;
 use crate::keys::PrekeyPair;
@@ -35,6 +36,9 @@ impl Messenger {
         step: &mut Step<'_>,
         params: &InviteParams,
     ) -> Result<Result<InviteReply, ControlError>, StoreError> {
+        if self.config.accept_requests == AcceptRequests::Nobody {
+            return Ok(Err(ErrorName::Closed.into()));
+        }
         let uses = params.uses.unwrap_or(1);
         let life = params.expires_ms.unwrap_or(INVITE_MS);
         if uses == 0 || uses > INVITE_USES_MAX {

@@ -176,7 +176,7 @@ impl Messenger {
 
     /// Asks the members of a mailbox's region that have not been asked on their present connection;
     /// all of them when polling.
-    fn subscribe(&mut self, step: &Step<'_>, address: &Address, poll: bool) {
+    pub(crate) fn subscribe(&mut self, step: &Step<'_>, address: &Address, poll: bool) {
         let Some(mailbox) = self.collecting.mailboxes.get_mut(address) else { return };
         let mut live = mailbox.asked.values().filter(|asked| asked.live).count();
         let (mut frames, mut unconnected) = (Vec::new(), Vec::new());

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use super::allowance::Allowance;
 use super::content::{Content, ContentV1, Introduction, Part, Text};
+use super::requests::Stranger;
 use super::rows::{self, MessageRow, OpenedRow, PrekeyRow, ReceivedRun};
 use super::sessions::Live;
 use super::story::Story;
 use super::{Messenger, Step, names};
-use crate::control::{ContactState, EventBody, MessageState, Path};
-use crate::id::{AccountId, PeerId, SessionId};
+use crate::control::{AcceptRequests, ContactState, EventBody, MessageState, Path};
+use crate::id::{AccountId, InviteToken, PeerId, SessionId};
 use crate::keys::PrekeyPair;
 use crate::limits::{
     CONTACTS_MAX, FIRST_MESSAGES_RATE, GRACE_MS, LIFE_MS_MAX, OVER_SHOWN_MS, RUNS_PER_CONTACT_MAX,
@@ -33,6 +34,9 @@ pub(crate) enum Outcome {
     Unknown,
     /// Not now: one too many first messages this hour, or too much of this contact today. Its copies stay.
     Later,
+    /// A stranger's, who must not learn what became of it: its copies stay, and are looked at again when strangers
+    /// are let in.
+    Aside,
     /// Not at all; its copies stay until they expire.
     Refused,
 }
@@ -111,13 +115,46 @@ impl Messenger {
         if !prekey.may_begin(&header.ephemeral) {
             return Ok(Outcome::Refused);
         }
+        if self.is_set_aside(&header, inner) {
+            return Ok(Outcome::Aside);
+        }
         if !self.first_messages.allow(step.now, &header.hint) {
             return Ok(Outcome::Later);
         }
+        self.begin_theirs(step, &header, &prekey, inner, kept_by)
+    }
+
+    /// A first message that a contact sent as a stranger. Nobody can make us do this often.
+    pub(crate) fn open_kept(
+        &mut self,
+        step: &mut Step<'_>,
+        inner: &[u8],
+        kept_by: KeptBy,
+    ) -> Result<Outcome, StoreError> {
+        let Some(header) = FirstHeader::parse(inner) else { return Ok(Outcome::Refused) };
+        if self.sessions.by_first(&header.hint, &header.ephemeral).is_some() {
+            return self.on_first(step, inner, kept_by);
+        }
+        let prekey = rows::load::<PrekeyRow>(step.store, &header.hint)?;
+        let Some(prekey) = prekey.filter(|prekey| prekey.may_begin(&header.ephemeral)) else {
+            return Ok(Outcome::Refused);
+        };
+        self.begin_theirs(step, &header, &prekey, inner, kept_by)
+    }
+
+    /// Opens the first message of a handshake that began no session yet.
+    fn begin_theirs(
+        &mut self,
+        step: &mut Step<'_>,
+        header: &FirstHeader,
+        prekey: &PrekeyRow,
+        inner: &[u8],
+        kept_by: KeptBy,
+    ) -> Result<Outcome, StoreError> {
         let pair = PrekeyPair::from_record(&prekey.pair).map_err(|_| StoreError::Corrupt)?;
         let local = self.me.local_device();
         match session::accept(step.now, &local, &pair, &prekey.bundle_id, inner) {
-            Ok(accepted) => self.on_accepted(step, &header, accepted, kept_by),
+            Ok(accepted) => self.on_accepted(step, header, accepted, inner, kept_by),
             Err(_) => Ok(Outcome::Refused),
         }
     }
@@ -137,12 +174,13 @@ impl Messenger {
         Ok(true)
     }
 
-    /// Somebody begins a session with us: a contact (again), or the holder of a ticket.
+    /// Somebody begins a session with us: a contact (again), the holder of a ticket, or a stranger.
     fn on_accepted(
         &mut self,
         step: &mut Step<'_>,
         header: &FirstHeader,
         accepted: Accepted,
+        inner: &[u8],
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
         let Accepted { session, introduction, opened } = accepted;
@@ -168,13 +206,15 @@ impl Messenger {
         }
         match self.contacts.get(&account).map(|contact| contact.state) {
             Some(ContactState::Blocked) => return Ok(Outcome::Refused),
-            Some(ContactState::Connected | ContactState::Requested) => {}
+            Some(ContactState::Connected | ContactState::Requested | ContactState::Expired) => {}
             None => {
-                let Some(token) = introduction.token else { return Ok(Outcome::Refused) };
-                if self.contacts.len() >= CONTACTS_MAX || !self.use_invite(step, &token)? {
-                    return Ok(Outcome::Refused);
+                if !self.is_invited(step, introduction.token)? {
+                    let (nickname, parts) = (told.nickname.as_str(), content.parts.as_slice());
+                    let stranger = Stranger { header, account, nickname, parts, inner, kept_by };
+                    return self.on_stranger(step, &stranger);
                 }
                 self.add_contact(step, account, None, told.nickname.as_str(), None)?;
+                self.let_in(step, &account)?;
             }
         }
         let first = Some((header.hint, header.ephemeral));
@@ -188,6 +228,15 @@ impl Messenger {
         let outcome = self.on_opened(step, id, &opened, kept_by)?;
         self.introduce(step, &account)?;
         Ok(outcome)
+    }
+
+    /// Uses the invite that a token is of, if it is good and this account lets anybody in.
+    fn is_invited(&mut self, step: &mut Step<'_>, token: Option<InviteToken>) -> Result<bool, StoreError> {
+        let closed = self.config.accept_requests == AcceptRequests::Nobody;
+        let Some(token) = token.filter(|_| !closed && self.contacts.len() < CONTACTS_MAX) else {
+            return Ok(false);
+        };
+        self.use_invite(step, &token)
     }
 
     /// A message was opened: write the session, remember the tag, take the parts.

@@ -206,10 +206,8 @@ impl Messenger {
         if entry.row.sealed.as_ref().is_some_and(|sealed| self.is_current(step, &to, sealed)) {
             return Ok(true);
         }
-        let parts = match entry.row.kind {
-            Kind::Introduction => {
-                vec![Part::Introduction(self.me.introduction(step.now, self.config.own_peer))]
-            }
+        let mut parts = match entry.row.kind {
+            Kind::Introduction => self.introducing(step, &to)?,
             Kind::Withdrawn(place) => {
                 let (at, expires) = (entry.row.created, entry.row.expires);
                 vec![Part::Text(Text { id, place, at, expires, text: String::new() })]
@@ -223,11 +221,9 @@ impl Messenger {
         };
         let initial = self.contacts.get(&to).and_then(|c| c.preferred).and_then(|s| self.sessions.get(&s));
         let introduces_itself = initial.is_some_and(|live| live.session.is_initial());
-        let parts = if introduces_itself && parts.iter().any(|p| matches!(p, Part::Introduction(_))) {
-            vec![]
-        } else {
-            parts
-        };
+        if introduces_itself {
+            parts.retain(|part| !matches!(part, Part::Introduction(_)));
+        }
         match self.seal_for(step, &to, parts)? {
             Sealing::Done(sealed) => self.on_sealed(step, id, sealed).map(|()| true),
             Sealing::Wait(reason) => self.wait(step, id, reason).map(|()| false),
@@ -410,8 +406,14 @@ impl Messenger {
             message.story = story;
         })?;
         self.tell_state(step, id, path)?;
+        let gone = self.outbox.entries.get(&id).map(|entry| (entry.row.kind, entry.row.to));
         self.outbox.remove(step.store, &id)?;
-        Ok(())
+        match gone {
+            Some((Kind::Introduction, to)) if state == MessageState::Expired => {
+                self.on_request_over(step, &to)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(crate) fn set_message(

@@ -25,6 +25,7 @@ pub enum Table {
     Events = 10,
     Records = 11,
     Consumers = 12,
+    Requests = 13,
 }
 
 impl Table {
@@ -46,7 +47,8 @@ impl Table {
             | Table::Sessions
             | Table::Opened
             | Table::Records
-            | Table::Consumers => 0,
+            | Table::Consumers
+            | Table::Requests => 0,
         };
         key.get(..bytes).unwrap_or_default()
     }

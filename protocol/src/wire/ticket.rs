@@ -46,6 +46,9 @@ pub enum TicketError {
         /// The position of the wrong character.
         position: Option<usize>,
     },
+    /// An account address with mistyped characters, or a part of one.
+    #[error("a mistyped account address")]
+    MistypedAccount,
     /// Made by a newer murmesh.
     #[error("a ticket of a newer version")]
     NewerVersion,
@@ -90,6 +93,21 @@ impl Ticket {
             out.extend(hint);
         }
         out
+    }
+
+    /// Reads what people add others by: a ticket, or an account address, which is a ticket without token and hints.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn of_ticket_or_account(text: &str) -> Result<Ticket, TicketError> {
+        let text = text.trim();
+        match text.parse() {
+            Ok(account) => Ok(Ticket { account, token: None, hints: Vec::new() }),
+            Err(_) if text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("mur1")) => {
+                Err(TicketError::MistypedAccount)
+            }
+            Err(_) => text.parse(),
+        }
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Ticket, TicketError> {
@@ -199,6 +217,23 @@ mod tests {
 
     fn ticket(hints: &[Hint]) -> Ticket {
         Ticket { account: AccountId([7; 32]), token: Some(InviteToken([9; 16])), hints: hints.to_vec() }
+    }
+
+    #[test]
+    fn an_account_is_a_ticket_of_its_own() {
+        let account = AccountId([7; 32]).to_string();
+        let ticket = Ticket::of_ticket_or_account(&format!(" {}\n", account.to_uppercase())).unwrap();
+        assert_eq!(ticket, Ticket { account: AccountId([7; 32]), token: None, hints: Vec::new() });
+        let mistyped = account.replace('7', "8").replacen('q', "p", 1);
+        assert_eq!(Ticket::of_ticket_or_account(&mistyped), Err(TicketError::MistypedAccount));
+        assert_eq!(Ticket::of_ticket_or_account("mur1"), Err(TicketError::MistypedAccount));
+        assert_eq!(Ticket::of_ticket_or_account("bob"), Err(TicketError::NotATicket));
+        let whole = ticket_text();
+        assert_eq!(Ticket::of_ticket_or_account(&whole), whole.parse());
+    }
+
+    fn ticket_text() -> String {
+        ticket(&[v4(1)]).to_string()
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn a_custodian_is_not_at_fault_for_what_it_cannot_see() {
     let account = AccountKeys::derive(&Entropy::from_bytes([7; 32])).id();
     let token = InviteToken([5; 16]);
     let ticket = Ticket { account, token: Some(token), hints: vec![] }.to_string();
-    victim.input(Input::Command(RequestId(1), Request::Add(AddParams { ticket, name: None })));
+    victim.input(Input::Command(RequestId(1), Request::Add(AddParams { ticket, name: None, text: None })));
     let signer = InviteSigner::new(&account, &token);
     let head = RecordHead { slot: Slot::Invite, day: Day(0), seq: NOW.0, expires: NOW.plus(DAY_MS) };
     let record = seal_record(&signer, &head, &token.0, b"junk", &mut victim.rng).unwrap();

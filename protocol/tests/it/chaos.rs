@@ -23,7 +23,8 @@ fn storm(seed: u64, skew_ms: i64, both_invite: bool, count: usize) {
         let tickets = [world.invite(0), world.invite(1)];
         let mut asked = Vec::new();
         for (node, ticket) in [(0, &tickets[1]), (1, &tickets[0])] {
-            let params = murmesh_protocol::control::AddParams { ticket: ticket.clone(), name: None };
+            let params =
+                murmesh_protocol::control::AddParams { ticket: ticket.clone(), name: None, text: None };
             asked.push((node, world.ask(node, murmesh_protocol::control::Request::Add(params))));
         }
         let connected = world.run_until(HOUR_MS, |world| {

@@ -258,7 +258,7 @@ fn a_client_id_of_a_deleted_conversation_is_not_a_damaged_database() {
     world.run(20 * SECOND_MS);
     let account = world.account(0).to_string();
     let again = || World::send_request(&account, "hello", Some("once".to_owned()));
-    world.ask(1, Request::Add(AddParams { ticket, name: None }));
+    world.ask(1, Request::Add(AddParams { ticket, name: None, text: None }));
     world.ask(1, again());
     world.run(20 * SECOND_MS);
     let ticket = world.invite(0);

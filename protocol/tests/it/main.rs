@@ -26,6 +26,7 @@ mod offline_delivery;
 mod paced;
 mod promises;
 mod purity;
+mod requests;
 mod second_look;
 mod sequences;
 mod sequences_replayed;

@@ -96,14 +96,23 @@ impl Mallory {
 
     /// One of several.
     pub(crate) fn number(seed: u8) -> Mallory {
-        let entropy = Entropy::from_bytes([seed; 32]);
+        Mallory::made_up(seed.into(), seed)
+    }
+
+    /// One of thousands.
+    pub(crate) fn made_up(seed: u64, fill: u8) -> Mallory {
+        let mut bytes = [fill; 32];
+        if seed != u64::from(fill) {
+            bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        }
+        let entropy = Entropy::from_bytes(bytes);
         let account = AccountKeys::derive(&entropy);
-        let mut rng = ChaCha20Rng::seed_from_u64(seed.into());
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let device = DeviceKeys::generate(&mut rng);
         let manifest = Mallory::manifest_of(&account, &device, 5, Vec::new());
         let mailbox = MailboxKeys::derive(&entropy, 0);
         Mallory {
-            peer: PeerId([seed; 32]),
+            peer: PeerId(bytes),
             account,
             mailbox,
             device,
@@ -149,6 +158,25 @@ impl Mallory {
         let bundle = BundleIn::parse(&bundle).unwrap().verify(&manifest, victim.now).unwrap();
         let local = local_device(&self.account, &self.device, &self.manifest);
         initiate(victim.now, &local, victim.account, &bundle, Some(token), &mut self.rng).unwrap()
+    }
+
+    /// A session with the bundle that the victim publishes for everybody, as the custodian has it of today.
+    pub(crate) fn begin_as_stranger(&mut self, victim: &Victim) -> Session {
+        let address = request_address(&victim.account, victim.account.day(victim.now)).unwrap();
+        let found = |slot: Slot| {
+            let record = victim.sent.iter().rev().find_map(|output| match output {
+                Output::Send(CUSTODIAN, Frame::PutRecord { record }) => {
+                    let record = RecordIn::parse(record).unwrap().verify().unwrap();
+                    (record.address() == address && record.head().slot == slot).then_some(record)
+                }
+                _ => None,
+            });
+            record.unwrap().open(&victim.account.0).unwrap()
+        };
+        let manifest = ManifestIn::parse(&found(Slot::Manifest)).unwrap().verify(victim.account).unwrap();
+        let bundle = BundleIn::parse(&found(Slot::Bundle)).unwrap().verify(&manifest, victim.now).unwrap();
+        let local = local_device(&self.account, &self.device, &self.manifest);
+        initiate(victim.now, &local, victim.account, &bundle, None, &mut self.rng).unwrap()
     }
 
     pub(crate) fn introduction(&self) -> Part {

@@ -202,7 +202,7 @@ fn a_ticket_whose_record_did_not_come_is_asked_for_again_while_somebody_waits() 
     world.run(SECOND_MS);
     let ticket = world.invite(0);
     world.faults.loss = 1_000;
-    let asked = world.ask(1, Request::Add(AddParams { ticket, name: None }));
+    let asked = world.ask(1, Request::Add(AddParams { ticket, name: None, text: None }));
     world.run(200);
     world.faults.loss = 0;
     assert!(world.run_until(SECOND_MS, |world| world.nodes[1].replies.contains_key(&asked)));

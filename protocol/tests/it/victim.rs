@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use murmesh_protocol::control::{
-    ContactReply, InviteParams, MessageReply, NoParams, ReadParams, Reply, Request,
+    AcceptRequests, ContactReply, InviteParams, MessageReply, NoParams, ReadParams, Reply, Request,
 };
 use murmesh_protocol::id::{AccountId, Address, EnvelopeId, PeerId};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
@@ -11,7 +11,7 @@ use murmesh_protocol::messenger::store::{MemoryStore, Table};
 use murmesh_protocol::messenger::{Config, Messenger};
 use murmesh_protocol::placement::Region;
 use murmesh_protocol::time::{DAY_MS, SECOND_MS, Time};
-use murmesh_protocol::wire::frame::{Frame, Refusal, Role, Subject};
+use murmesh_protocol::wire::frame::{CustodyReceipt, Frame, Refusal, Role, Subject};
 use murmesh_protocol::wire::ticket::Ticket;
 use rand::SeedableRng;
 use rand::rngs::ChaCha20Rng;
@@ -45,36 +45,69 @@ pub(crate) struct Victim {
     pub(crate) claimed: BTreeSet<Address>,
     /// The custodian answers every deposit so.
     pub(crate) refuses: Option<Refusal>,
+    /// The custodian says of every deposit that it is synced.
+    pub(crate) holds: bool,
     /// Region questions are not answered.
     pub(crate) withholds: bool,
+    /// Who may ask it, from the next start on.
+    pub(crate) accepts: AcceptRequests,
 }
 
 impl Victim {
     pub(crate) fn new() -> Victim {
+        Victim::accepting(AcceptRequests::default())
+    }
+
+    /// One that these may ask.
+    pub(crate) fn accepting(accepts: AcceptRequests) -> Victim {
         let (mut store, mut rng) = (MemoryStore::default(), ChaCha20Rng::seed_from_u64(1));
         let made = store.transaction(|tx| Messenger::create("victim", NOW, tx, &mut rng)).unwrap();
         let account: AccountId = made.account.parse().unwrap();
-        let config = Config { own_peer: OWN, rolled_back: false };
+        let config = Config { own_peer: OWN, rolled_back: false, accept_requests: accepts };
         let messenger = store.transaction(|tx| Messenger::restore(config, NOW, tx, &mut rng)).unwrap();
         let (sent, requests, claimed) = (Vec::new(), 0, BTreeSet::new());
-        let (refuses, withholds) = (None, false);
-        let mut victim =
-            Victim { messenger, store, rng, now: NOW, account, sent, requests, claimed, refuses, withholds };
+        let (refuses, holds, withholds) = (None, false, false);
+        let mut victim = Victim {
+            messenger,
+            store,
+            rng,
+            now: NOW,
+            account,
+            sent,
+            requests,
+            claimed,
+            refuses,
+            holds,
+            withholds,
+            accepts,
+        };
         victim.meet();
         victim
     }
 
     /// Of an account that is on disk.
     pub(crate) fn resumed(mut store: MemoryStore, now: Time) -> Victim {
-        let mut rng = ChaCha20Rng::seed_from_u64(2);
-        let config = Config { own_peer: OWN, rolled_back: false };
+        let (mut rng, accepts) = (ChaCha20Rng::seed_from_u64(2), AcceptRequests::default());
+        let config = Config { own_peer: OWN, rolled_back: false, accept_requests: accepts };
         let messenger = store.transaction(|tx| Messenger::restore(config, now, tx, &mut rng)).unwrap();
         let told = store.transaction(|tx| Messenger::identity(tx)).unwrap();
         let account = told.account.parse().unwrap();
         let (sent, requests, claimed) = (Vec::new(), 0, BTreeSet::new());
-        let (refuses, withholds) = (None, false);
-        let mut victim =
-            Victim { messenger, store, rng, now, account, sent, requests, claimed, refuses, withholds };
+        let (refuses, holds, withholds) = (None, false, false);
+        let mut victim = Victim {
+            messenger,
+            store,
+            rng,
+            now,
+            account,
+            sent,
+            requests,
+            claimed,
+            refuses,
+            holds,
+            withholds,
+            accepts,
+        };
         victim.meet();
         victim
     }
@@ -87,8 +120,8 @@ impl Victim {
 
     /// Starts anew from what is on disk; an older copy of it begins its sessions anew (SPEC §9.2).
     pub(crate) fn restart(&mut self, rolled_back: bool) {
-        let config = Config { own_peer: OWN, rolled_back };
-        let Victim { store, rng, now, .. } = self;
+        let Victim { store, rng, now, accepts, .. } = self;
+        let config = Config { own_peer: OWN, rolled_back, accept_requests: *accepts };
         self.messenger = store.transaction(|tx| Messenger::restore(config, *now, tx, rng)).unwrap();
         self.meet();
     }
@@ -120,6 +153,10 @@ impl Victim {
                         if let Some(why) = self.refuses {
                             let subject = Subject::Envelope(EnvelopeId::of(envelope));
                             let frame = Frame::Refused { subject, why, retry_after_ms: 0 };
+                            inputs.push(Input::Frame(CUSTODIAN, frame));
+                        } else if self.holds {
+                            let receipt = CustodyReceipt::Plain { until: self.now.plus(30 * DAY_MS) };
+                            let frame = Frame::Held { envelope: EnvelopeId::of(envelope), receipt };
                             inputs.push(Input::Frame(CUSTODIAN, frame));
                         }
                     }

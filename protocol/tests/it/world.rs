@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use murmesh_protocol::control::{ControlError, Event, EventBody, MessageState, Reply};
+use murmesh_protocol::control::{AcceptRequests, ControlError, Event, EventBody, MessageState, Reply};
 use murmesh_protocol::id::{Address, PeerId, sha256};
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
@@ -61,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) rolled_back: bool,
     /// The peer it says it lives at, from the next start on, when it lies.
     pub(crate) poses_as: Option<PeerId>,
+    /// Who may ask it, from the next start on.
+    pub(crate) accepts: AcceptRequests,
     /// Questions it asked the routing layer.
     pub(crate) lookups: u64,
     /// Stands still until then; what comes in waits, in order.
@@ -147,6 +149,7 @@ impl World {
                 sweep: Time(0),
                 rolled_back: false,
                 poses_as: None,
+                accepts: AcceptRequests::default(),
                 lookups: 0,
                 paused_until: Time(0),
             });
@@ -186,6 +189,7 @@ impl World {
             let config = messenger::Config {
                 own_peer: node.poses_as.unwrap_or(node.peer),
                 rolled_back: std::mem::take(&mut node.rolled_back),
+                accept_requests: node.accepts,
             };
             let (private, rng) = (&mut node.private, &mut node.rng);
             node.messenger =

@@ -121,7 +121,7 @@ impl Pair {
         while status(&mut a)?.listen.is_empty() && start.elapsed() < PATIENCE {}
         let invite: InviteReply = a.call(&Request::Invite(invite)).map_err(Failed::because)?;
         let start = Instant::now();
-        let add = Request::Add(AddParams { ticket: invite.ticket, name: None });
+        let add = Request::Add(AddParams { ticket: invite.ticket, name: None, text: None });
         b.call::<serde_json::Value>(&add).map_err(Failed::because)?;
         for (client, other) in [(&mut b, "alice"), (&mut a, "bob")] {
             until_connected(client, other)?;

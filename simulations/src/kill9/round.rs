@@ -265,7 +265,7 @@ fn introduce(lab: &Lab) -> Result<(), Fault> {
     let [alice, bob] = Person::BOTH.map(Target::Person);
     let invite = InviteParams { uses: None, expires_ms: None, no_address: false };
     let InviteReply { ticket, .. } = ask(lab, alice, &Request::Invite(invite))?;
-    let _: AddReply = ask(lab, bob, &Request::Add(AddParams { ticket, name: None }))?;
+    let _: AddReply = ask(lab, bob, &Request::Add(AddParams { ticket, name: None, text: None }))?;
     for person in Person::BOTH {
         let who = person.other().name().to_owned();
         let request = Request::Contact(WhoParams { who });

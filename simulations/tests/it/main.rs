@@ -5,4 +5,5 @@
 
 mod lab;
 mod pipeline;
+mod request;
 mod story;

@@ -93,7 +93,7 @@ async fn long_answers_to_clients_end_a_step_too() {
     let Some(Reply::Invite(invite)) = ask(&mut a, Request::Invite(invite)).await else { panic!("no invite") };
     let name = Some("alice".to_owned());
     // Answered when the other side is found, or later; the contact is there at once.
-    ask(&mut b, Request::Add(AddParams { ticket: invite.ticket, name })).await;
+    ask(&mut b, Request::Add(AddParams { ticket: invite.ticket, name, text: None })).await;
     for _ in 0..40 {
         let text = "x".repeat(60_000);
         let params = SendParams { to: "alice".to_owned(), text, client_id: None, expire_ms: None };

@@ -1,6 +1,6 @@
 //! Real contents and rows, for the corpora: most are of an account that is made here.
 
-use crate::control::{AddParams, InviteParams, Request, SendParams};
+use crate::control::{AcceptRequests, AddParams, InviteParams, Request, SendParams};
 use crate::decoders::samples::{NOW, account, bundle, manifest};
 use crate::id::{InviteToken, MessageId, PeerId, SessionId};
 use crate::keys::{Entropy, MailboxKeys};
@@ -9,6 +9,7 @@ use crate::messenger::content::{
 };
 use crate::messenger::invites::InviteContent;
 use crate::messenger::io::{Input, RequestId};
+use crate::messenger::requests::{FirstText, Handshake, KeptMessage, RequestRow, Stage};
 use crate::messenger::rows::{ConsumerRow, ContactRow, OpenedRow, Record, SessionRow};
 use crate::messenger::store::{MemoryStore, Table};
 use crate::messenger::{Config, Messenger};
@@ -62,7 +63,8 @@ pub(crate) fn contents() -> Vec<Vec<u8>> {
 fn account_store() -> MemoryStore {
     let (mut store, mut rng) = (MemoryStore::default(), rng(3));
     store.transaction(|tx| Messenger::create("alice", NOW, tx, &mut rng)).unwrap();
-    let config = Config { own_peer: PeerId([1; 32]), rolled_back: false };
+    let config =
+        Config { own_peer: PeerId([1; 32]), rolled_back: false, accept_requests: AcceptRequests::default() };
     let mut messenger = store.transaction(|tx| Messenger::restore(config, NOW, tx, &mut rng)).unwrap();
     let ticket = Ticket { account: account().id(), token: Some(InviteToken([9; 16])), hints: vec![] };
     let send = SendParams {
@@ -80,7 +82,7 @@ fn account_store() -> MemoryStore {
         ),
         Input::Command(
             RequestId(2),
-            Request::Add(AddParams { ticket: ticket.to_string(), name: Some("bob".to_owned()) }),
+            Request::Add(AddParams { ticket: ticket.to_string(), name: Some("bob".to_owned()), text: None }),
         ),
         Input::Command(RequestId(3), Request::Send(send)),
     ];
@@ -118,7 +120,25 @@ pub(crate) fn rows() -> Vec<Vec<u8>> {
     rows.push(encoded(&session));
     rows.push(encoded(&OpenedRow { replay_key: [3; 16], account: account().id(), day: Day(20_000) }));
     rows.push(encoded(&ConsumerRow { name: "bot".to_owned(), cursor: 300 }));
+    rows.extend(requests().iter().map(encoded));
     rows
+}
+
+/// One that waits, and one that was declined.
+fn requests() -> [RequestRow; 2] {
+    let request = |stage| RequestRow {
+        account: account().id(),
+        id: [1, 2, 3, 4],
+        at: NOW,
+        until: NOW.plus(DAY_MS),
+        stage,
+        handshakes: vec![Handshake { hint: [5; 8], ephemeral: [6; 32] }],
+    };
+    let kept_by = Some(PeerId([4; 32]));
+    let message = KeptMessage { replay_key: [7; 16], inner: vec![8; 1_990], kept_by };
+    let text = Some(FirstText { seq: 1, text: "hello".to_owned() });
+    let pending = Stage::Pending { nickname: "carol".to_owned(), text, messages: vec![message] };
+    [request(pending), request(Stage::Declined)]
 }
 
 /// Events as they are kept, and one of a message.

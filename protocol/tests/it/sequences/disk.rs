@@ -1,7 +1,7 @@
 //! An account one of whose rows is not what was written: the store says that the database is damaged, or the
 //! machine lives with it. It does not panic.
 
-use murmesh_protocol::control::{NoParams, ReadParams, Request, SendParams};
+use murmesh_protocol::control::{AcceptRequests, NoParams, ReadParams, Request, SendParams};
 use murmesh_protocol::messenger::io::{Input, RequestId};
 use murmesh_protocol::messenger::store::{From, MemoryStore, MessengerStore, Row, Stored, Table};
 use murmesh_protocol::messenger::{Config, Messenger, RestoreError};
@@ -111,7 +111,7 @@ fn inputs() -> Vec<Input> {
 
 fn live(store: &mut MemoryStore, damage: &mut Damage, mut now: Time) -> Result<(), StoreError> {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let config = Config { own_peer: OWN, rolled_back: false };
+    let config = Config { own_peer: OWN, rolled_back: false, accept_requests: AcceptRequests::default() };
     let restored = store.transaction(|store| {
         let mut damaged = Damaged { store, damage };
         Messenger::restore(config, now, &mut damaged, &mut rng)

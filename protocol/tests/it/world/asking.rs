@@ -50,7 +50,7 @@ impl World {
     }
 
     pub(crate) fn add(&mut self, node: usize, ticket: &str) -> Result<AddReply, ControlError> {
-        match self.call(node, Request::Add(AddParams { ticket: ticket.to_owned(), name: None })) {
+        match self.call(node, Request::Add(AddParams { ticket: ticket.to_owned(), name: None, text: None })) {
             Ok(Reply::Add(added)) => Ok(added),
             Err(error) => Err(error),
             other => panic!("{other:?}"),

@@ -160,7 +160,7 @@ fn introduce(world: &mut World) {
             }
         }
         if let (Some(ticket), false) = (&ticket, world.sites[1].ledger.contact) {
-            let params = AddParams { ticket: ticket.clone(), name: None };
+            let params = AddParams { ticket: ticket.clone(), name: None, text: None };
             if let Some(Ok(_)) = world.ask(1, Request::Add(params)) {
                 world.sites[1].ledger.contact = true;
             }
