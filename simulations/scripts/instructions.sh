@@ -31,7 +31,7 @@ done
 COUNTED=$(mktemp)
 trap 'rm -f "$COUNTED" "$COUNTED.all"' EXIT
 # Lines of the form "instructions::costs::seal one_kib:…" and "  Instructions:  1234|…".
-(cd "$ROOT/simulations/costs" && cargo bench --bench instructions -- --color=never) >"$COUNTED.all"
+(cd "$ROOT/simulations/costs" && GUNGRAUN_COLOR=never cargo bench --bench instructions) >"$COUNTED.all"
 awk '/::/ { split($1, path, "::"); name = path[3] }
     /^ *Instructions:/ { split($2, count, "|"); print name, count[1] }' "$COUNTED.all" >"$COUNTED"
 [ "$(wc -l <"$COUNTED")" -eq 3 ] || {

@@ -1,5 +1,4 @@
 //! Instructions of sealing, opening and admitting, under valgrind: `simulations/scripts/instructions.sh`.
-#![allow(missing_docs, reason = "the macros make what is public")]
 
 use std::hint::black_box;
 
