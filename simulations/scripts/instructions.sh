@@ -41,10 +41,9 @@ awk '/::/ { split($1, path, "::"); name = path[3] }
 }
 cat "$COUNTED"
 if [ "${1:-}" = --record ]; then
-    {
-        say "# instructions.sh --record; commit $(commit); $(machine); $(rustc --version)"
-        cat "$COUNTED"
-    } >"$RECORDED"
+    # Made before the file is: that is a change, too.
+    head="# instructions.sh --record; commit $(commit); $(machine); $(rustc --version)"
+    { say "$head" && cat "$COUNTED"; } >"$RECORDED"
     exit
 fi
 awk 'FILENAME == ARGV[1] && !/^#/ { was[$1] = $2 }
