@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench.sh [--quick] [--record] [-- OPTIONS]: what murmesh costs on this machine, beside what the machine can do
 # at all in the same run. Real processes on loopback, durable on both sides; one JSON object a line, each figure
-# the median of several runs with the lowest and highest.
+# the median of several runs with the lowest and highest. Sealing and opening are held against vodozemac's Olm.
 #
 # Builds with --release, which takes many minutes once. --quick takes the build of the tests and one short run: it
 # shows that everything can be measured, and its figures mean nothing. --record writes simulations/results/bench.jsonl.
@@ -40,9 +40,19 @@ done
 
 build -p murmesh-simulations ${PROFILE:+"$PROFILE"} >&2
 MEASURES+=(--commit "$(commit)" --machine "$(machine)")
+
+measure() {
+    "$BIN/bench" "${MEASURES[@]}"
+    if [ -z "$PROFILE" ]; then
+        say "not beside Olm: that is a release build of its own (simulations/costs)" >&2
+        return
+    fi
+    (cd "$ROOT/simulations/costs" && cargo run --quiet --release --bin olm)
+}
+
 if [ -n "$RECORD" ]; then
-    "$BIN/bench" "${MEASURES[@]}" | tee "$RECORD.new"
+    measure | tee "$RECORD.new"
     mv "$RECORD.new" "$RECORD"
 else
-    "$BIN/bench" "${MEASURES[@]}"
+    measure
 fi

@@ -102,7 +102,7 @@ pub(super) fn open(key: &Secret, context: &[u8], sealed: &[u8]) -> Result<Vec<u8
 /// as others for a few hundred bytes. It does not wipe that key, which opens the one row beside it.
 fn cipher(key: &Secret, nonce: &[u8; NONCE]) -> Result<(LessSafeKey, Nonce), Unsealed> {
     let (prefix, rest) = nonce.split_first_chunk::<16>().ok_or(Unsealed)?;
-    let subkey = Zeroizing::new(hchacha::<R20>(&key.0.into(), &(*prefix).into()).0);
+    let subkey = Zeroizing::new(hchacha::<R20>((&key.0).into(), prefix.into()).0);
     let mut nonce = [0; NONCE_LEN];
     nonce.iter_mut().skip(4).zip(rest).for_each(|(to, from)| *to = *from);
     let key = UnboundKey::new(&CHACHA20_POLY1305, &*subkey).map_err(|_| Unsealed)?;
