@@ -7,7 +7,7 @@
 #   ... --seed S     begins with this seed
 #   ... --seeds K    so many seeds, one after another
 #   ... --nodes N    so many nodes
-#   ... --only NAME  this scenario: join, storm, peers, loss, regions or custody
+#   ... --only NAME  this scenario: join, storm, peers, kept, loss, regions or custody
 #   ... --record     kept in simulations/results/stack.txt
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -51,6 +51,7 @@ small() {
         join) say 20 ;;
         storm) say 15 ;;
         peers) say 25 ;;
+        kept) say 12 ;;
         loss) say 4 ;;
         regions) say 15 ;;
         custody) say 20 ;;
@@ -60,7 +61,7 @@ small() {
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-for scenario in join storm peers loss regions custody; do
+for scenario in join storm peers kept loss regions custody; do
     [ -z "$only" ] || [ "$only" = "$scenario" ] || continue
     for s in $(seq "$seed" $((seed + seeds - 1))); do
         size=$nodes

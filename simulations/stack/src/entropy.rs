@@ -40,20 +40,3 @@ unsafe extern "C" fn getrandom(buffer: *mut c_void, length: usize, _flags: c_uin
     }
     isize::try_from(length).unwrap_or(isize::MAX)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_asks_the_system_gets_what_follows_from_the_seed() {
-        let keys = || {
-            seed(7);
-            let rng: rand::rngs::ChaCha20Rng = rand::make_rng();
-            let map = std::thread::spawn(std::collections::hash_map::RandomState::new).join();
-            let hash = std::hash::BuildHasher::hash_one(&map.expect("it does nothing"), 1);
-            (format!("{rng:?}"), hash, next())
-        };
-        assert_eq!(keys(), keys());
-    }
-}

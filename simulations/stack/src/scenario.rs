@@ -2,6 +2,7 @@
 
 mod custody;
 mod join;
+mod kept;
 mod loss;
 mod peers;
 mod regions;
@@ -20,6 +21,8 @@ pub(crate) enum Scenario {
     Storm,
     /// A network larger than anybody wants peers.
     Peers,
+    /// Too many sessions, of which some are in use.
+    Kept,
     /// Links between friends are cut again and again.
     Loss,
     /// Custodians announce themselves; somebody lies.
@@ -35,7 +38,8 @@ impl Scenario {
         match self {
             Scenario::Join => join::play(&mut world, nodes.unwrap_or(30)).await,
             Scenario::Storm => storm::play(&mut world, nodes.unwrap_or(30)).await,
-            Scenario::Peers => peers::play(&mut world, nodes.unwrap_or(40)).await,
+            Scenario::Peers => peers::play(&mut world, nodes.unwrap_or(30)).await,
+            Scenario::Kept => kept::play(&mut world, nodes.unwrap_or(12)).await,
             Scenario::Loss => loss::play(&mut world, nodes.unwrap_or(6)).await,
             Scenario::Regions => regions::play(&mut world, nodes.unwrap_or(25)).await,
             Scenario::Custody => custody::play(&mut world, nodes.unwrap_or(30)).await,

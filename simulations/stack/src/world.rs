@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use libp2p::Multiaddr;
 use libp2p::core::Transport as _;
 use libp2p::identity::{Keypair, ed25519};
 use murmesh_node::assembly::{Assembly, Found};
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) host: Ipv4Addr,
     /// What its owner typed as `--peer`: nodes of this world.
     pub(crate) seeds: Vec<usize>,
+    /// The same, outside of it.
+    pub(crate) typed: Vec<Multiaddr>,
     /// Connections wanted at most.
     pub(crate) peers_max: usize,
     /// Its role.
@@ -80,7 +83,14 @@ impl World {
     pub(crate) fn plan(&self) -> Plan {
         let [_, _, high, low] = u32::try_from(self.sites.len()).unwrap_or(0).to_be_bytes();
         let host = Ipv4Addr::new(8, high, low, 1);
-        Plan { host, seeds: Vec::new(), peers_max: 50, role: RoleChoice::Full, keeps: true }
+        Plan {
+            host,
+            seeds: Vec::new(),
+            typed: Vec::new(),
+            peers_max: 50,
+            role: RoleChoice::Full,
+            keeps: true,
+        }
     }
 
     /// A node that does not run yet.
@@ -106,7 +116,8 @@ impl World {
     /// Starts a node from what is on its disk.
     pub(crate) fn start(&mut self, site: usize) {
         let peers = self.sites[site].plan.seeds.iter().map(|seed| self.address(*seed));
-        let peers = peers.map(|address| address.parse().expect("it was an address")).collect();
+        let peers = peers.map(|address| address.parse().expect("it was an address"));
+        let peers = peers.chain(self.sites[site].plan.typed.clone()).collect();
         let here = &mut self.sites[site];
         let (plan, unlock) = (&here.plan, Unlock::default());
         self.net.plug(plan.host);
@@ -191,7 +202,7 @@ impl World {
             Reply::Invite(invite) => invite.ticket,
             other => panic!("{other:?}"),
         };
-        self.call(b, Request::Add(AddParams { ticket, name: None })).await;
+        self.call(b, Request::Add(AddParams { ticket, name: None, text: None })).await;
         for site in [a, b] {
             until("friends", Duration::from_secs(60), async || {
                 match self.call(site, Request::Contacts(NoParams {})).await {

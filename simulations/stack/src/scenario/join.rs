@@ -9,6 +9,11 @@ use crate::world::{World, until};
 /// Everybody who has not joined by then has not joined.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Everybody is connected to everybody so soon after the first start, of which each takes up to 400 ms.
+const JOIN_MAX: Duration = Duration::from_secs(30);
+/// Memory of a node that is connected to everybody, all of this process counted.
+const NODE_BYTES_MAX: u64 = 12 * 1024 * 1024;
+
 pub(crate) async fn play(world: &mut World, nodes: usize) {
     let seeds = (nodes / 10).clamp(1, 3);
     let before = resident_bytes();
@@ -31,7 +36,11 @@ pub(crate) async fn play(world: &mut World, nodes: usize) {
     let took = began.elapsed();
     let counts = world.net.counts();
     let pairs = (nodes * (nodes - 1) / 2) as u64;
+    // Two who dial each other at once make two connections, of which one is kept.
+    assert!(counts.dials <= 2 * pairs, "{} dials for {pairs} pairs", counts.dials);
+    assert!(took <= JOIN_MAX, "the last one is in after {} ms", took.as_millis());
     let each = resident_bytes().saturating_sub(before) / nodes as u64;
+    assert!(each <= NODE_BYTES_MAX, "{each} bytes a node");
     println!(
         "join: {nodes} nodes by {seeds} seeds, all connected after {} ms; {} dials, {} connections for {pairs} \
          pairs; {} KiB a node",

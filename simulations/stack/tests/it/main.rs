@@ -24,12 +24,17 @@ fn newcomers_find_everybody_and_a_join_costs_what_it_should() {
 
 #[test]
 fn a_storm_of_dials_disturbs_no_friends_and_newcomers_get_in() {
-    play("storm", &[]);
+    play("storm", &["--nodes", "15"]);
 }
 
 #[test]
 fn peers_stay_within_bounds_at_rest_and_the_dead_are_replaced() {
-    play("peers", &[]);
+    play("peers", &["--nodes", "25"]);
+}
+
+#[test]
+fn sessions_in_use_are_closed_last() {
+    play("kept", &[]);
 }
 
 #[test]
