@@ -253,6 +253,22 @@ impl Messenger {
         store: &mut dyn MessengerStore,
         rng: &mut dyn CryptoRng,
     ) -> Result<(), StoreError> {
+        self.handle_unsettled(now, input, store, rng)?;
+        self.settle(now, store, rng)
+    }
+
+    /// One of several steps in one transaction, which [`settle`](Messenger::settle) ends: what nobody could see before
+    /// the commit anyway is done once for all of them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn handle_unsettled(
+        &mut self,
+        now: Time,
+        input: Input,
+        store: &mut dyn MessengerStore,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), StoreError> {
         let mut step = Step { now, store, rng };
         self.check_clock(&mut step)?;
         match input {
@@ -314,12 +330,24 @@ impl Messenger {
         self.timers.next()
     }
 
-    /// What a step leaves to its end: rounds that others made room for, receipts owed to contacts that are online, tombstones of what
-    /// was opened.
+    /// What a step leaves to its end: what can be opened now, rounds that others made room for.
     fn finish(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         self.open_the_unopened(step)?;
-        self.begin_waiting_rounds(step)?;
-        self.flush_receipts(step)?;
+        self.begin_waiting_rounds(step)
+    }
+
+    /// What steps leave to the end of their transaction: one receipt for each contact that is online, one tombstone for what
+    /// was opened of each mailbox.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn settle(
+        &mut self,
+        now: Time,
+        store: &mut dyn MessengerStore,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), StoreError> {
+        self.flush_receipts(&mut Step { now, store, rng })?;
         self.flush_tombstones();
         Ok(())
     }

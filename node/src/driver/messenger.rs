@@ -248,22 +248,28 @@ impl Engine for MessengerEngine {
         let (own, clock, rng, mut gathered) = (self.own, self.clock, &mut self.rng, Gathered::default());
         let ran = store.transaction(|tx| {
             let now = clock();
-            for (ran, work) in (1..).zip(batch) {
+            let mut ran = 0;
+            for work in batch {
                 let input = match work {
                     Work::Up(facts, _) => Input::PeerUp(*facts),
                     Work::Input(input) => perform::copy(input),
                     Work::Command(id, request) => Input::Command(*id, request.clone()),
                 };
                 Self::note(&mut peers, &mut reachable, work);
-                machine.handle(now, input, tx, rng)?;
+                machine.handle_unsettled(now, input, tx, rng)?;
+                ran += 1;
                 while let Some(output) = machine.poll_output() {
                     gathered.push(perform::messenger(output, own, |peer| peers.session(peer)));
                 }
                 if gathered.is_full() {
-                    return Ok(ran);
+                    break;
                 }
             }
-            Ok::<usize, StoreError>(batch.len())
+            machine.settle(now, tx, rng)?;
+            while let Some(output) = machine.poll_output() {
+                gathered.push(perform::messenger(output, own, |peer| peers.session(peer)));
+            }
+            Ok::<usize, StoreError>(ran)
         })?;
         (self.peers, self.reachable, self.done) = (peers, reachable, gathered.into_done());
         Ok(ran)

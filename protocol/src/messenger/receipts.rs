@@ -1,7 +1,7 @@
 //! Receipts: telling a contact what is on this disk, and hearing it (SPEC §8.4).
 //!
 //! Cumulative by run, so a lost one is made good by the next. Over a direct stream at the end of the
-//! step; by mailbox gathered, and at most one a minute. What is owed is in the contact's row.
+//! transaction; by mailbox gathered, and at most one a minute. What is owed is in the contact's row.
 
 use std::collections::BTreeMap;
 
@@ -146,7 +146,7 @@ impl Messenger {
         Ok(())
     }
 
-    /// At the end of a step: over a direct stream at once, else later by mailbox.
+    /// At the end of a transaction: over a direct stream at once, else later by mailbox.
     pub(crate) fn flush_receipts(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         for account in core::mem::take(&mut self.unflushed) {
             match self.direct_way(&account) {

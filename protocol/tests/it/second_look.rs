@@ -5,11 +5,12 @@ use murmesh_protocol::control::{AddParams, MessageState, NoParams, Reply, Reques
 use murmesh_protocol::id::PeerId;
 use murmesh_protocol::limits::{FAR_AHEAD_MS, FAR_AHEAD_RATE, UNOPENED_MAX};
 use murmesh_protocol::messenger::io::Input;
+use murmesh_protocol::store::StoreError;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
-use murmesh_protocol::wire::frame::Refusal;
+use murmesh_protocol::wire::frame::{Frame, Refusal};
 
 use crate::correspondent::Correspondent;
-use crate::mallory::{MALLORY, Mallory, text};
+use crate::mallory::{MALLORY, Mallory, Part, text};
 use crate::victim::{NOW, Victim, facts};
 use crate::world::World;
 
@@ -206,4 +207,31 @@ fn a_ticket_whose_record_did_not_come_is_asked_for_again_while_somebody_waits() 
     world.run(200);
     world.faults.loss = 0;
     assert!(world.run_until(SECOND_MS, |world| world.nodes[1].replies.contains_key(&asked)));
+}
+
+/// Several steps share a transaction, and what they send leaves after it: each message was acknowledged by a receipt of its
+/// own, sealed here and opened, kept and looked through there.
+#[test]
+fn one_receipt_acknowledges_all_of_a_transaction() {
+    let mut victim = Victim::new();
+    let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
+    let sealed: Vec<Vec<u8>> = (1..=10).map(|seq| contact.seal(vec![text(seq, NOW)])).collect();
+    victim.sent.clear();
+    let Victim { messenger, store, rng, now, sent, .. } = &mut victim;
+    let stepped: Result<(), StoreError> = store.transaction(|tx| {
+        for inner in sealed {
+            let frame = Frame::Direct { inner };
+            messenger.handle_unsettled(*now, Input::Frame(MALLORY, frame), tx, rng)?;
+        }
+        messenger.settle(*now, tx, rng)
+    });
+    stepped.unwrap();
+    sent.extend(std::iter::from_fn(|| messenger.poll_output()));
+    let receipts = contact.hear(&victim);
+    let told = receipts.iter().flat_map(|content| &content.parts).filter_map(|part| {
+        let Part::Receipt { up_to, .. } = part else { return None };
+        Some(*up_to)
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [10]);
+    assert_eq!(victim.read().len(), 10);
 }
