@@ -115,7 +115,11 @@ impl Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
         let next = error.detail.as_deref().filter(|_| error.name == ErrorName::Listen).and_then(free_port);
-        Failure { detail: error.detail, next, ..Failure::new(Problem::Node(error.name)) }
+        let failure = Failure { detail: error.detail, next, ..Failure::new(Problem::Node(error.name)) };
+        match &error.place {
+            Some(place) => failure.beside(place),
+            None => failure,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub use self::consumer::{AckParams, Consumer, ConsumersReply, ForgetParams};
 pub use self::contact_request::{
     AcceptRequestParams, AcceptRequests, DeclineRequestParams, RequestEntry, RequestsReply,
 };
-pub use self::error::{ControlError, ErrorName};
+pub use self::error::{ControlError, ErrorName, FilePlace};
 pub use self::escape::without_escapes;
 pub use self::event::{Event, EventBody, EventKind};
 pub use self::invite::{InviteEntry, InviteParams, InviteReply, InvitesReply, RevokeParams};

@@ -250,7 +250,7 @@ pub const UNDECRYPTABLE_MAX: usize = 5;
 /// Sessions begun anew for one contact because of those: each asks custodians, costs a handshake and seals
 /// its outbox anew. For one too many the count of undecryptable ones begins again.
 pub const SESSION_RESETS_RATE: Rate = Rate { burst: 3, refill_ms: HOUR_MS };
-/// Runs (installations) of one contact whose numbers are remembered; the oldest goes first.
+/// Runs of one contact whose numbers are remembered; the oldest goes first.
 pub const RUNS_PER_CONTACT_MAX: usize = 8;
 /// First repetition of an introduction that custodians hold; doubled up to `RETRY_MS_MAX`.
 pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;

@@ -159,6 +159,20 @@ error: the configuration is wrong: c.toml: line 5, column 3: no such key peer_ma
 }
 
 #[test]
+fn a_wrong_configuration_has_its_place_in_fields() {
+    let (_install, murmesh) = config_install(
+        r#"{"error":{"data":{"name":"bad-config","detail":"c.toml: line 5, column 3: no","place":{"file":"c.toml","line":5,"column":3}}}}"#,
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let ran = Run::of(&murmesh, dir.path(), &["config", "check", "--json"]).env("PATH", path).run();
+    let document = ran.document();
+    assert_eq!((ran.status, &document["error"]["name"]), (2, &json!("bad-config")));
+    let place = [&document["file"], &document["line"], &document["column"]];
+    assert_eq!(place, [&json!("c.toml"), &json!(5), &json!(3)]);
+}
+
+#[test]
 fn config_path_names_the_file_also_when_there_is_none() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.toml");

@@ -5,7 +5,7 @@
 //! would be worse than none.
 
 use libp2p::Multiaddr;
-use murmesh_protocol::control::{AcceptRequests, ControlError};
+use murmesh_protocol::control::{AcceptRequests, ControlError, FilePlace};
 use murmesh_protocol::limits::LIFE_MS_MAX;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use serde::Deserialize;
@@ -145,8 +145,7 @@ pub(super) fn placed(
     if environment.iter().any(|(name, _)| *name == variable) {
         return bad(format!("{variable}: {detail}"));
     }
-    let (line, column) = place(text, find_key(text, section, key));
-    bad(format!("{name}: line {line}, column {column}: {detail}"))
+    bad_at(name, text, find_key(text, section, key), &detail)
 }
 
 /// The environment's image of a key.
@@ -259,10 +258,8 @@ fn set(table: &mut toml::Table, section: &str, key: &str, text: &str) {
 }
 
 fn check_keys(name: &str, text: &str, table: &toml::Table) -> Result<(), ControlError> {
-    let refuse = |section: &str, key: &str, why: String| {
-        let (line, column) = place(text, find_key(text, section, key));
-        Err(bad(format!("{name}: line {line}, column {column}: {why}")))
-    };
+    let refuse =
+        |section: &str, key: &str, why: String| Err(bad_at(name, text, find_key(text, section, key), &why));
     for (key, value) in table {
         if let Some(section) = value.as_table() {
             if !KEYS.iter().any(|(known, _)| known == key) {
@@ -362,6 +359,15 @@ fn find_key(text: &str, section: &str, key: &str) -> usize {
     of_section.unwrap_or(0)
 }
 
+/// What is wrong at an offset of the file's text: in words, and in fields.
+fn bad_at(name: &str, text: &str, offset: usize, why: &str) -> ControlError {
+    let (line, column) = place(text, offset);
+    let error = bad(format!("{name}: line {line}, column {column}: {why}"));
+    let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let place = FilePlace { file: name.to_owned(), line: number(line), column: number(column) };
+    ControlError { place: Some(place), ..error }
+}
+
 fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
@@ -370,6 +376,5 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
 }
 
 fn at(name: &str, text: &str, error: &toml::de::Error) -> ControlError {
-    let (line, column) = place(text, error.span().map_or(0, |span| span.start));
-    bad(format!("{name}: line {line}, column {column}: {}", error.message()))
+    bad_at(name, text, error.span().map_or(0, |span| span.start), error.message())
 }

@@ -188,6 +188,22 @@ mod tests {
         }
     }
 
+    /// In fields too, whatever found it: the syntax, an unknown key, a value.
+    #[test]
+    fn a_place_is_told_in_fields() {
+        let place = |text: &str, environment: &[(String, String)]| {
+            let refused = settings(Path::new("d"), "f", Some(text), environment, Overrides::default());
+            refused.unwrap_err().place.map(|place| (place.file, place.line, place.column))
+        };
+        let told = |line, column| Some(("f".to_owned(), line, column));
+        assert_eq!(place("[mail]\n  expire = \"14\"\n", &[]), told(2, 3));
+        assert_eq!(place("[node]\n\n peer_max = 7\n", &[]), told(3, 2));
+        assert_eq!(place("[node]\npeers_max = \"many\"\n", &[]), told(2, 13));
+        assert_eq!(place("[limits]\nup = \"1MB/s\"\n", &[]), told(2, 1));
+        let environment = [("MURMESH_NODE__PEERS_MAX".to_owned(), "0".to_owned())];
+        assert_eq!(place("", &environment), None, "not in the file");
+    }
+
     #[test]
     fn a_wrong_value_is_told_with_its_place() {
         let told = |text: &str, environment: &[(&str, &str)]| {

@@ -93,6 +93,18 @@ names! {
     Permission,
 }
 
+/// Where in a file something wrong is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FilePlace {
+    /// The file.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u64,
+    /// The character of that line, from 1.
+    pub column: u64,
+}
+
 /// An error answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -102,19 +114,22 @@ pub struct ControlError {
     /// Data for the text: what was asked for, the limit, the position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The place, of an error in a file that a person wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<FilePlace>,
 }
 
 impl ControlError {
     /// An error without data.
     #[must_use]
     pub fn new(name: ErrorName) -> ControlError {
-        ControlError { name, detail: None }
+        ControlError { name, detail: None, place: None }
     }
 
     /// An error with data.
     #[must_use]
     pub fn with(name: ErrorName, detail: impl Into<String>) -> ControlError {
-        ControlError { name, detail: Some(detail.into()) }
+        ControlError { name, detail: Some(detail.into()), place: None }
     }
 }
 

@@ -66,7 +66,6 @@ impl Me {
             nickname: name.clone(),
             device: device.to_record().to_vec(),
             manifest: manifest.as_bytes().to_vec(),
-            run: rng.next_u64(),
             created_at: now,
             generation: 0,
             collected: account.id().day(now),

@@ -161,7 +161,7 @@ impl Messenger {
             return Ok(Err(ErrorName::Internal.into()));
         };
         contact.sent += 1;
-        let place = Place { run: self.me.row.run, seq: contact.sent };
+        let place = Place { run: contact.run, seq: contact.sent };
         rows::save(step.store, contact)?;
         self.me.row.arrivals += 1;
         self.me.save(step.store)?;

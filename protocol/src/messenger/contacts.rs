@@ -48,6 +48,7 @@ impl Messenger {
             preferred: None,
             other: None,
             sessions: 0,
+            run: step.rng.next_u64(),
             sent: 0,
             received: Vec::new(),
             receipt_owed: false,

@@ -79,7 +79,7 @@ pub(crate) struct Text {
     pub(crate) text: String,
 }
 
-/// Where a message stands among its author's: the run is new with every installation.
+/// Where a message stands among its author's to one contact: the run is new whenever they are counted anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(crate) run: u64,

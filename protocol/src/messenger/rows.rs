@@ -67,8 +67,6 @@ pub(crate) struct AccountRow {
     pub(crate) nickname: String,
     pub(crate) device: Vec<u8>,
     pub(crate) manifest: Vec<u8>,
-    /// Run of this installation's message numbers.
-    pub(crate) run: u64,
     pub(crate) created_at: Time,
     /// Mailbox generation in use.
     pub(crate) generation: u32,
@@ -163,6 +161,8 @@ pub(crate) struct ContactRow {
     /// The one before it, which the contact may use still: it is told that we have it (SPEC §5.5).
     pub(crate) other: Option<SessionId>,
     pub(crate) sessions: u32,
+    /// Run of our message numbers to them: another one whenever they are counted anew.
+    pub(crate) run: u64,
     /// Number of our last message to them.
     pub(crate) sent: u64,
     /// What has arrived of theirs, by run.

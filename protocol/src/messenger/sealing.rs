@@ -249,12 +249,10 @@ impl Messenger {
 
     /// After a rollback of the database nothing may be sent on what it holds.
     pub(crate) fn forget_preferred(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        // Numbers given out after the copy was made are unknown here: count anew, in a new run.
-        self.me.row.run = step.rng.next_u64();
-        self.me.save(step.store)?;
         for contact in self.contacts.values_mut() {
             (contact.preferred, contact.other) = (None, None);
-            contact.sent = 0;
+            // Numbers given out after the copy was made are unknown here: count anew, in a new run.
+            (contact.run, contact.sent) = (step.rng.next_u64(), 0);
             rows::save(step.store, contact)?;
             self.sessions.distrust(step.store, &contact.account)?;
         }

@@ -151,6 +151,25 @@ impl Correspondent {
         self.hand_over(victim, &answer);
     }
 
+    /// What the victim's first messages to what was published say.
+    pub(crate) fn hear_firsts(&self, victim: &Victim) -> Vec<ContentV1> {
+        let (bundle, prekeys) = self.published.as_ref().unwrap();
+        let Mallory { account, device, manifest, .. } = &self.mallory;
+        let local = local_device(account, device, manifest);
+        let opened = victim.deposits().filter_map(|bytes| {
+            let inner = unmask(&account.id().0, &Envelope::parse(bytes).unwrap());
+            accept(victim.now, &local, prekeys, &bundle.id(), &inner).ok()
+        });
+        opened
+            .map(|accepted| {
+                let Ok(Content::V1(content)) = codec::decode(&accepted.opened.content) else {
+                    panic!("not a content")
+                };
+                content
+            })
+            .collect()
+    }
+
     /// Whether the victim has asked for the public records, which it does to begin a session.
     pub(crate) fn is_asked_for(&self, victim: &Victim) -> bool {
         let account = self.mallory.account.id();

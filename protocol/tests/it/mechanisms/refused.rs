@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use murmesh_protocol::blind::contact_address;
-use murmesh_protocol::control::{ContactState, ErrorName, Request, SendParams, WhoParams};
+use murmesh_protocol::control::{ContactState, ErrorName, MessageState, Request, SendParams, WhoParams};
 use murmesh_protocol::keys::{DeviceKeys, Entropy, MailboxKeys};
 use murmesh_protocol::limits::{FIRST_MESSAGES_RATE, GRACE_MS, INVITE_MS};
 use murmesh_protocol::messenger::io::{Input, Output, PeerFacts, RequestId};
@@ -15,7 +15,7 @@ use murmesh_protocol::wire::manifest::Manifest;
 
 use super::{contacts, send, texts};
 use crate::correspondent::Correspondent;
-use crate::mallory::{Mallory, text};
+use crate::mallory::{Mallory, Part, text};
 use crate::victim::{NOW, OWN, STRANGER, Victim, facts};
 
 /// A manifest of this version with the account's own device.
@@ -243,4 +243,35 @@ fn an_older_manifest_in_an_introduction_does_not_move_the_pin() {
         let known: Vec<u64> = contact.hear(&victim).iter().map(|content| content.yours.0).collect();
         assert_eq!(known.last(), Some(&pinned), "after version {told} was told");
     }
+}
+
+/// Story: who removed a contact and met it again counted its messages to it from one again, in the same run. The
+/// other had kept what it knew, and its next receipt said that it had them already: `delivered`, and nobody had them.
+#[test]
+fn a_receipt_from_before_a_contact_was_removed_acknowledges_nothing() {
+    let mut victim = Victim::new();
+    let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
+    let receipt_for = |victim: &mut Victim, contact: &mut Correspondent| {
+        let heard = contact.hear(victim).into_iter().flat_map(|content| content.parts);
+        let (run, up_to) = heard
+            .filter_map(|part| match part {
+                Part::Text { run, seq, .. } => Some((run, seq)),
+                _ => None,
+            })
+            .last()
+            .unwrap();
+        vec![Part::Receipt { run, up_to, beyond: vec![] }]
+    };
+    send(&mut victim, "one");
+    let receipt = receipt_for(&mut victim, &mut contact);
+    contact.say(&mut victim, receipt.clone());
+    assert_eq!(victim.read()[0].state, MessageState::Delivered);
+    victim.ask(Request::Remove(WhoParams { who: "mallory".to_owned() }));
+    let mut contact = Correspondent::connected(contact.mallory, &mut victim);
+    send(&mut victim, "new");
+    contact.say(&mut victim, receipt);
+    assert_ne!(victim.read()[0].state, MessageState::Delivered, "it has not got it");
+    let receipt = receipt_for(&mut victim, &mut contact);
+    contact.say(&mut victim, receipt);
+    assert_eq!(victim.read()[0].state, MessageState::Delivered);
 }

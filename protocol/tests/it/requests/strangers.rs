@@ -1,9 +1,11 @@
 //! What strangers can make a node do, and what they learn from it: nothing (SPEC §8.7).
 
+use murmesh_protocol::blind::request_address;
 use murmesh_protocol::control::{
     AcceptRequestParams, AcceptRequests, AddParams, ContactState, DeclineRequestParams, ErrorName, EventBody,
     MessageParams, MessageState, NoParams, Reply, Request, RequestEntry,
 };
+use murmesh_protocol::id::EnvelopeId;
 use murmesh_protocol::limits::{
     BUNDLE_MS, DECLINED_MS, FIRST_MESSAGES_RATE, PREKEY_GRACE_MS, REQUEST_BYTES_MAX, REQUEST_MESSAGES_MAX,
     REQUEST_MS, REQUEST_TEXT_BYTES_MAX, REQUESTS_MAX,
@@ -12,11 +14,12 @@ use murmesh_protocol::messenger::io::{Input, Output, RequestId};
 use murmesh_protocol::messenger::store::Table;
 use murmesh_protocol::session::Session;
 use murmesh_protocol::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+use murmesh_protocol::wire::envelope::seal_round;
 use murmesh_protocol::wire::frame::Frame;
 
 use crate::correspondent::Correspondent;
-use crate::mallory::{Mallory, Part, text};
-use crate::victim::{NOW, Victim};
+use crate::mallory::{ContentV1, Mallory, Part, text};
+use crate::victim::{CUSTODIAN, NOW, Victim};
 
 fn open() -> Victim {
     Victim::accepting(AcceptRequests::Anyone)
@@ -88,6 +91,30 @@ fn is_event(output: &Output) -> bool {
 /// What a node does anyway: its own records.
 fn is_by_the_clock(output: &Output) -> bool {
     matches!(output, Output::FindCustodians(..) | Output::Send(_, Frame::PutRecord { .. }))
+}
+
+/// What was set aside is listed whenever the mailbox is, and fetched once.
+#[test]
+fn what_was_set_aside_is_not_fetched_again_until_it_may_be_heard() {
+    let (mut victim, mut mallory) = (open(), Mallory::new());
+    let mut session = mallory.begin_as_stranger(&victim);
+    let inner = mallory.first(&mut session, vec![]);
+    let day = victim.account.day(victim.now);
+    let address = request_address(&victim.account, day).unwrap();
+    let expires = victim.now.plus(DAY_MS).seconds();
+    let envelope = seal_round(&victim.account.0, address, day, expires, &inner, &mut mallory.rng).unwrap();
+    let ids = vec![EnvelopeId::of(&envelope)];
+    let fetches = |victim: &mut Victim| {
+        let have = Frame::Have { address, ids: ids.clone(), cursor: 1, more: false, holder: None };
+        let done = victim.outputs(Input::Frame(CUSTODIAN, have));
+        done.iter().any(|output| matches!(output, Output::Send(CUSTODIAN, Frame::Get { .. })))
+    };
+    assert!(fetches(&mut victim));
+    victim.input(Input::Frame(CUSTODIAN, Frame::Push { envelope: envelope.clone() }));
+    assert!(!fetches(&mut victim), "it is known");
+    let id = pending(&mut victim)[0].id.clone();
+    accept(&mut victim, &id);
+    assert!(fetches(&mut victim), "its copies can be dropped");
 }
 
 #[test]
@@ -359,7 +386,9 @@ fn a_request_that_nobody_answers_expires() {
     stranger.publish(&mut victim, &manifest, 40 * DAY_MS);
     victim.run(MINUTE_MS);
     let first = victim.read()[0].id.clone();
-    assert!(victim.deposits().count() >= 2);
+    let says_it = |content: &ContentV1| content.parts.iter().any(|part| matches!(part, Part::Text { .. }));
+    let heard = stranger.hear_firsts(&victim);
+    assert!(heard.len() >= 2 && heard.iter().all(says_it), "each says why, whichever comes first");
     let cancelled = refusal(&mut victim, Request::Cancel(MessageParams { id: first.clone() }));
     assert_eq!(cancelled, Some(ErrorName::AlreadySent), "it went with the request");
     let before = victim.deposits().count();
@@ -372,10 +401,14 @@ fn a_request_that_nobody_answers_expires() {
     assert_eq!(victim.read()[0].state, MessageState::Expired);
     victim.restart(false);
     assert_eq!(victim.contact().state, ContactState::Expired);
+    // Answered after all, it is a contact like others.
+    let mut copy = Victim::resumed(victim.store.clone(), victim.now);
+    let mut session = stranger.mallory.begin_as_stranger(&copy);
+    stranger.mallory.say(&mut copy, &mut session, vec![]);
+    assert_eq!(copy.contact().state, ContactState::Connected);
     assert_eq!(add(&mut victim, None), (ContactState::Requested, false));
     assert_eq!(add(&mut victim, None), (ContactState::Requested, true), "it is being asked");
     victim.run(MINUTE_MS);
-    // Answered after all, it is a contact like others.
     let mut session = stranger.mallory.begin_as_stranger(&victim);
     stranger.mallory.say(&mut victim, &mut session, vec![]);
     assert_eq!(victim.contact().state, ContactState::Connected);
