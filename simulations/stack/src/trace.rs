@@ -34,11 +34,6 @@ pub(crate) fn begin(shown: bool) {
     tracing::subscriber::set_global_default(Listener).expect("only this listens");
 }
 
-/// Virtual time since the beginning, in milliseconds.
-pub(crate) fn now_ms() -> u128 {
-    trace().as_ref().and_then(|trace| trace.began).map_or(0, |began| began.elapsed().as_millis())
-}
-
 /// Takes something that happened into the hash.
 pub(crate) fn note(what: &str, bytes: &[u8]) {
     let mut guard = trace();
