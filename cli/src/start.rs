@@ -128,9 +128,12 @@ fn on_early_end(
     if let Some(started) = ready(context, flags, child)? {
         return Ok(started);
     }
-    let told = fs::read_to_string(error_file).ok();
-    let error = told.and_then(|text| serde_json::from_str::<ControlError>(&text).ok());
-    Err(error.map_or_else(|| see_log(context, Problem::NodeDied), Failure::from))
+    let Ok(told) = fs::read_to_string(error_file) else {
+        return Err(see_log(context, Problem::NodeDied));
+    };
+    // A reason that is there and cut short did not fit the disk: that is the reason.
+    let full = |_| ControlError::new(ErrorName::Disk);
+    Err(Failure::from(serde_json::from_str(&told).unwrap_or_else(full)))
 }
 
 fn has_ended(child: &mut Child) -> Result<bool, Failure> {

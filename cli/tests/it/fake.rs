@@ -193,6 +193,12 @@ impl Run {
         self
     }
 
+    /// Runs in another directory.
+    pub(crate) fn within(mut self, dir: &Path) -> Run {
+        self.command.current_dir(dir);
+        self
+    }
+
     /// On a terminal: types `text` once `question` is shown.
     pub(crate) fn answer(mut self, question: &str, text: &str) -> Run {
         self.answers.push((question.to_owned(), text.to_owned()));

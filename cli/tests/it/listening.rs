@@ -112,3 +112,12 @@ fn a_listener_that_was_dropped_goes_on_behind_the_last_event_that_is_done() {
     assert_eq!(written(&fake, "got").len(), 2);
     assert_eq!(fake.asked("events.subscribe")[1]["since"], "8");
 }
+
+/// A node that drops it again before anything is done would do so for ever.
+#[test]
+fn a_listener_that_gets_nowhere_gives_up() {
+    let ended = Canned::Farewell(json!({"subscription": "s1", "cursor": "7"}));
+    let fake = Fake::start().only("events.subscribe", ended);
+    let ran = fake.murmesh(&["listen", "--exec", "cat"]).run();
+    assert_eq!((ran.status, fake.asked("events.subscribe").len()), (3, 1), "{}", ran.all());
+}

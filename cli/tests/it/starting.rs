@@ -177,6 +177,19 @@ error: cannot listen on /ip4/1.2.3.4/tcp/1 (E0108)
     );
 }
 
+/// Story: on a full disk `up` said "the node ended while starting" and to look into a log that was empty: the reason
+/// could not be written either, only the file's name.
+#[test]
+fn a_reason_that_could_not_be_written_is_a_full_disk() {
+    for written in ["", "{\"name\":\"dis"] {
+        let script = format!("#!/bin/sh\nprintf '%s' '{written}' > \"$2/startup-error.json\"\nexit 1\n");
+        let (_install, murmesh) = install(&script);
+        let dir = tempfile::tempdir().unwrap();
+        let ran = run(&murmesh, dir.path(), "up --json");
+        assert_eq!((ran.status, &ran.document()["error"]["name"]), (8, &json!("disk")), "{written}");
+    }
+}
+
 #[test]
 fn init_and_id_ask_the_node_offline() {
     let (_install, murmesh) = install(

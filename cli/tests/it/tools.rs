@@ -136,6 +136,11 @@ exit 0
     assert_eq!(checked(&file).stdout, "{\"v\":1,\"file\":\"F\",\"exists\":true,\"ok\":true}\n");
     let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap();
     assert!(asked.trim().ends_with(&format!("--config {}", file.display())), "{asked}");
+    // The node need not be where the file was named from.
+    let relative = Run::of(&murmesh, dir.path(), &["config", "check", "new.toml"]).env("PATH", &path);
+    assert_eq!(relative.within(dir.path()).run().status, 0);
+    let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap();
+    assert!(asked.trim().ends_with(&format!("--config {}", file.display())), "{asked}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The rule itself is `placement::region`; here is only what it is fed with: peers known from HELLO,
 //! from region topics and, in a network larger than the peers a node knows, from a look-up. Topics
 //! are named by the first bits of their members' place in the key space; the number of bits is chosen
-//! so that a topic has about 64 to 128 members. SPEC §8.1, §8.7.
+//! so that a topic has about 64 to 128 members. SPEC §8.1.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

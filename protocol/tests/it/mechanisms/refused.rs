@@ -253,13 +253,11 @@ fn a_receipt_from_before_a_contact_was_removed_acknowledges_nothing() {
     let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
     let receipt_for = |victim: &mut Victim, contact: &mut Correspondent| {
         let heard = contact.hear(victim).into_iter().flat_map(|content| content.parts);
-        let (run, up_to) = heard
-            .filter_map(|part| match part {
-                Part::Text { run, seq, .. } => Some((run, seq)),
-                _ => None,
-            })
-            .last()
-            .unwrap();
+        let texts = heard.filter_map(|part| match part {
+            Part::Text { run, seq, .. } => Some((run, seq)),
+            _ => None,
+        });
+        let (run, up_to) = texts.collect::<Vec<_>>().pop().unwrap();
         vec![Part::Receipt { run, up_to, beyond: vec![] }]
     };
     send(&mut victim, "one");
