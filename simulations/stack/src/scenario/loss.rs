@@ -15,8 +15,10 @@ const MESSAGES: usize = 120;
 const PAUSE_MS: std::ops::Range<u64> = 20..500;
 /// Bytes after which a link is cut next; a message of these takes some hundreds.
 const CUT_BYTES: u64 = 6_000;
+/// Only what is connected again can be cut again.
+const CUTS_MIN: u64 = 15;
 /// All of it has arrived by then.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) async fn play(world: &mut World, nodes: usize) {
     for site in 0..nodes.max(3) {
@@ -62,7 +64,7 @@ pub(crate) async fn play(world: &mut World, nodes: usize) {
         let wanted: Vec<String> = (0..MESSAGES).map(|number| format!("{name} {number}")).collect();
         assert_eq!(shown, wanted, "each once and in order at {name}");
     }
-    assert!(cuts as usize > MESSAGES / 4, "links were cut: {cuts}");
+    assert!(cuts >= CUTS_MIN, "the two are connected again too seldom to be cut more than {cuts} times");
     println!("loss: {} messages over {cuts} cuts, all delivered after {} ms", 2 * MESSAGES, took.as_millis());
 }
 
