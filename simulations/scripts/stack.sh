@@ -58,7 +58,7 @@ small() {
     esac
 }
 
-log=$(mktemp)
+log=$(mktemp) built=$(commit)
 trap 'rm -f "$log"' EXIT
 status=0
 for scenario in join storm peers kept loss regions custody; do
@@ -73,7 +73,7 @@ if [ -n "$record" ]; then
     mkdir -p simulations/results
     {
         say "command: simulations/scripts/stack.sh $arguments"
-        say "commit:  $(commit)"
+        say "commit:  $built"
         say "date:    $(date -u +%F)"
         say "machine: $(machine)"
         cat "$log"
