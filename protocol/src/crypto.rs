@@ -48,11 +48,25 @@ pub(crate) fn hkdf(salt: &[u8], ikm: &[u8], info: &[&[u8]]) -> Secret {
 
 /// HMAC-SHA256 of the concatenation of `parts`.
 pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> Secret {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
-    for part in parts {
-        mac.update(part);
+    HmacKey::new(key).of(parts)
+}
+
+/// A key of HMAC-SHA256 made ready: for several values by one key, each at half the price. Not for keeping.
+pub(crate) struct HmacKey(Hmac<Sha256>);
+
+impl HmacKey {
+    pub(crate) fn new(key: &[u8; 32]) -> HmacKey {
+        HmacKey(<Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
-    Secret(mac.finalize().into_bytes().into())
+
+    /// Of the concatenation of `parts`.
+    pub(crate) fn of(&self, parts: &[&[u8]]) -> Secret {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        Secret(mac.finalize().into_bytes().into())
+    }
 }
 
 /// XORs `data` with the ChaCha20 key stream.

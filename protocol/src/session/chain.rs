@@ -1,6 +1,6 @@
 //! The peer's current sending chain as we follow it (SPEC §5.4).
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use crate::crypto::{NotAuthentic, Secret};
 use crate::session::limits::{INITIAL_MESSAGES_MAX, SKIP_MAX, TAGS_AHEAD};
@@ -12,7 +12,8 @@ pub(super) struct ReceiveChain {
     pub(super) key: Secret,
     pub(super) n: u32,
     pub(super) tags: TagSource,
-    window: BTreeMap<Tag, u32>,
+    /// Of message `n` and those behind it, in order.
+    window: VecDeque<Tag>,
 }
 
 /// A chain moved forward, not committed.
@@ -25,14 +26,15 @@ pub(super) struct Moved {
 
 impl ReceiveChain {
     pub(super) fn new(epoch: u32, key: Secret, n: u32, tags: TagSource) -> ReceiveChain {
-        let mut chain = ReceiveChain { epoch, key, n, tags, window: BTreeMap::new() };
-        chain.fill_window(n);
+        let mut chain = ReceiveChain { epoch, key, n, tags, window: VecDeque::new() };
+        chain.fill_window();
         chain
     }
 
     /// The position of an expected message.
     pub(super) fn expects(&self, tag: &Tag) -> Option<u32> {
-        self.window.get(tag).copied()
+        let ahead = self.window.iter().position(|expected| expected == tag)?;
+        self.n.checked_add(u32::try_from(ahead).ok()?)
     }
 
     /// The chain as it would be when message `n` is next, keeping the keys passed over.
@@ -52,16 +54,17 @@ impl ReceiveChain {
 
     /// Takes over a move and forgets the tags it passed.
     pub(super) fn commit(&mut self, key: Secret, n: u32) {
-        let from = self.window_end();
+        let passed = usize::try_from(n.saturating_sub(self.n)).unwrap_or(usize::MAX);
+        self.window.drain(..passed.min(self.window.len()));
         self.key = key;
         self.n = n;
-        self.window.retain(|_, number| *number >= n);
-        self.fill_window(from.max(n));
+        self.fill_window();
     }
 
     /// The tags a wide table adds to the window: as far as one message may skip.
     pub(super) fn far_tags(&self) -> impl Iterator<Item = (Tag, u32)> {
-        (self.n..=self.end(SKIP_MAX)).map(|n| (self.tags.tag(n), n))
+        let numbers = self.n..=self.end(SKIP_MAX);
+        self.tags.tags(numbers.clone()).zip(numbers)
     }
 
     fn window_end(&self) -> u32 {
@@ -76,9 +79,11 @@ impl ReceiveChain {
         self.n.saturating_add(ahead)
     }
 
-    fn fill_window(&mut self, from: u32) {
-        for n in from..self.window_end() {
-            self.window.insert(self.tags.tag(n), n);
+    fn fill_window(&mut self) {
+        let known = u32::try_from(self.window.len()).unwrap_or(u32::MAX);
+        let (next, end) = (self.n.saturating_add(known), self.window_end());
+        if next < end {
+            self.window.extend(self.tags.tags(next..=end - 1));
         }
     }
 }

@@ -136,7 +136,7 @@ impl Session {
         }
         if let Turn::Ours(sending) = &self.turn {
             let (tags, epoch) = (TagSource::Keyed(self.next.tag.clone()), sending.epoch.saturating_add(1));
-            places.extend((0..=SKIP_MAX).map(|n| (tags.tag(n), (epoch, n))));
+            places.extend(tags.tags(0..=SKIP_MAX).zip(0..).map(|(tag, n)| (tag, (epoch, n))));
         }
         WideTable { places }
     }

@@ -1,6 +1,8 @@
 //! What is derived from a finished Noise message, and how a chain steps (SPEC §5.3).
 
-use crate::crypto::{Secret, hkdf, hmac};
+use std::ops::RangeInclusive;
+
+use crate::crypto::{HmacKey, Secret, hkdf};
 use crate::id::sha256;
 use crate::label;
 use crate::session::noise::Split;
@@ -39,7 +41,8 @@ pub(super) fn direct_key(split: &Split) -> Secret {
 
 /// One step of a chain: the message key and the next chain key.
 pub(super) fn step(chain: &Secret) -> (Secret, Secret) {
-    (hmac(&chain.0, &[&[1]]), hmac(&chain.0, &[&[2]]))
+    let chain = HmacKey::new(&chain.0);
+    (chain.of(&[&[1]]), chain.of(&[&[2]]))
 }
 
 /// Where the tags of a chain come from.
@@ -52,10 +55,21 @@ pub(super) enum TagSource {
 
 impl TagSource {
     pub(super) fn tag(&self, n: u32) -> Tag {
-        let full = match self {
-            TagSource::First(ephemeral) => sha256(&[label::FIRST_NAME, ephemeral, &n.to_le_bytes()]),
-            TagSource::Keyed(key) => hmac(&key.0, &[&n.to_le_bytes()]).0,
+        self.tags(n..=n).next().unwrap_or_default()
+    }
+
+    /// Of several messages: cheaper than one by one.
+    pub(super) fn tags(&self, numbers: RangeInclusive<u32>) -> impl Iterator<Item = Tag> {
+        let keyed = match self {
+            TagSource::First(ephemeral) => Err(*ephemeral),
+            TagSource::Keyed(key) => Ok(HmacKey::new(&key.0)),
         };
-        full.first_chunk().copied().unwrap_or_default()
+        numbers.map(move |n| {
+            let full = match &keyed {
+                Err(ephemeral) => sha256(&[label::FIRST_NAME, ephemeral, &n.to_le_bytes()]),
+                Ok(key) => key.of(&[&n.to_le_bytes()]).0,
+            };
+            full.first_chunk().copied().unwrap_or_default()
+        })
     }
 }
