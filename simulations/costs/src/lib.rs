@@ -136,7 +136,8 @@ impl Admitting {
         let mut both = Both::new();
         let inner = both.seal(&[7; CONTENT_BYTES]);
         let day = Day(20_000);
-        let address = BlindedSigner::request(&AccountKeys::derive(&Entropy::from_bytes([7; 32])), day).address();
+        let address =
+            BlindedSigner::request(&AccountKeys::derive(&Entropy::from_bytes([7; 32])), day).address();
         let expires = NOW.plus(LIFE_MS_MAX / 2).seconds();
         let envelope = seal_round(&[5; 32], address, day, expires, &inner, &mut both.rng).expect("it fits");
         let mut store = MemoryStore::default();

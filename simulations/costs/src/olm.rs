@@ -63,8 +63,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
 fn in_a_row(content: &[u8]) -> [[Vec<f64>; 2]; 2] {
     let ours = rates(|| {
         let mut both = Both::new();
-        let (sealed, sealing) =
-            timed(|| (0..MESSAGES).map(|_| both.seal(content)).collect::<Vec<_>>());
+        let (sealed, sealing) = timed(|| (0..MESSAGES).map(|_| both.seal(content)).collect::<Vec<_>>());
         let ((), opening) = timed(|| sealed.iter().for_each(|inner| drop(black_box(both.open(inner)))));
         [sealing, opening]
     });
