@@ -39,7 +39,7 @@ run() {
     for slow in "${SLOW[@]}"; do skip+=(--skip "$slow"); done
     mkdir -p "$directory"
     nice -n 19 cargo mutants --package murmesh-protocol --test-package murmesh-protocol --output "$directory" \
-        --no-shuffle --sharding round-robin --minimum-test-timeout 300 --colors never "$@" \
+        --no-shuffle --minimum-test-timeout 300 --colors never "$@" \
         -- --lib --test it -- "${skip[@]}" >"$directory/log" 2>&1
 }
 
@@ -56,7 +56,7 @@ TEXT
 shard() { # K/N
     local out work status=0 caught missed hanging
     work=$(mktemp -d "${TMPDIR:-/tmp}/murmesh-mutants.XXXXXX")
-    run "$work" --shard "$1" || status=$?
+    run "$work" --shard "$1" --sharding round-robin || status=$?
     out=$work/mutants.out
     # 0: all caught, 2: some missed, 3: some hung. Anything else is no result.
     case $status in 0 | 2 | 3) ;; *)
@@ -92,9 +92,11 @@ case "${1:-}" in
 --quick) quick ;;
 --file)
     work=$(mktemp -d "${TMPDIR:-/tmp}/murmesh-mutants.XXXXXX")
-    run "$work" --file "$2" || true
+    status=0
+    run "$work" --file "$2" || status=$?
     cat "$work/log"
     rm -rf "$work"
+    exit "$status"
     ;;
 --totals)
     awk '!/^#/ { tested += $4; caught += $6 } END { printf "%d tested, %d caught: %.1f %%\n", tested, caught, 100 * caught / tested }' "$RESULTS"
