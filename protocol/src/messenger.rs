@@ -22,6 +22,7 @@ use self::outbox::{Entry, Outbox};
 use self::pace::Pace;
 use self::preferring::BegunAnew;
 use self::publishing::Publishing;
+use self::queries::Query;
 use self::quota::Quota;
 use self::receipts::Owed;
 use self::receiving::FirstMessages;
@@ -32,7 +33,6 @@ use self::store::MessengerStore;
 use self::timers::{Timer, Timers};
 use crate::control::{AcceptRequests, ControlError, InitReply};
 use crate::id::{AccountId, Address, MessageId, PeerId};
-use crate::placement::Region;
 use crate::store::StoreError;
 use crate::time::Time;
 use crate::wire::frame::{Frame, Subject};
@@ -61,6 +61,7 @@ mod pace;
 mod pinning;
 mod preferring;
 mod publishing;
+mod queries;
 mod quota;
 mod reading;
 mod receipts;
@@ -132,25 +133,6 @@ pub struct Messenger {
     timers: Timers,
     pace: Pace,
     outputs: VecDeque<Output>,
-}
-
-/// What a question to the routing layer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Query {
-    /// Where to deposit an outbox entry, in this mailbox.
-    Deposit(MessageId, Address),
-    /// Where to deposit a receipt, in this one.
-    Receipt(AccountId, Address),
-    /// Who keeps one of our mailboxes.
-    Mailbox(Address),
-    /// Who keeps one of our records.
-    Publish(Address),
-    /// Who keeps the invite record of a ticket.
-    Invite(AccountId),
-    /// Who keeps the public records of a contact.
-    Session(AccountId),
-    /// Who keeps the whereabouts of a contact.
-    Whereabouts(AccountId),
 }
 
 /// One step: the arguments every concern needs.
@@ -433,39 +415,6 @@ impl Messenger {
         }
     }
 
-    fn on_custodians(
-        &mut self,
-        step: &mut Step<'_>,
-        query: QueryId,
-        region: Region,
-    ) -> Result<(), StoreError> {
-        match self.queries.remove(&query) {
-            None => Ok(()),
-            Some(Query::Deposit(id, asked)) => self.begin_round(step, id, &asked, &region),
-            Some(Query::Receipt(account, asked)) => self.deposit_receipt(step, account, &asked, &region),
-            Some(Query::Mailbox(address)) => {
-                self.on_mailbox_region(step, &address, region.custodians);
-                Ok(())
-            }
-            Some(Query::Publish(address)) => {
-                self.on_publish_region(step, &address, &region.custodians);
-                Ok(())
-            }
-            Some(Query::Invite(account)) => {
-                self.ask_for_invite(&account, &region.custodians);
-                Ok(())
-            }
-            Some(Query::Session(account)) => {
-                self.ask_for_bundle(step, &account, &region.custodians);
-                Ok(())
-            }
-            Some(Query::Whereabouts(account)) => {
-                self.ask_for_whereabouts(&account, &region.custodians);
-                Ok(())
-            }
-        }
-    }
-
     fn on_deadline(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         while let Some(timer) = self.timers.pop(step.now) {
             match timer {
@@ -485,13 +434,6 @@ impl Messenger {
             }
         }
         Ok(())
-    }
-
-    fn ask_custodians(&mut self, query: Query, address: Address) {
-        let id = QueryId(self.next_query);
-        self.next_query += 1;
-        self.queries.insert(id, query);
-        self.outputs.push_back(Output::FindCustodians(id, address));
     }
 
     fn send(&mut self, peer: PeerId, frame: Frame) {
