@@ -61,33 +61,16 @@ impl Victim {
     /// One that these may ask.
     pub(crate) fn accepting(accepts: AcceptRequests) -> Victim {
         let (mut store, mut rng) = (MemoryStore::default(), ChaCha20Rng::seed_from_u64(1));
-        let made = store.transaction(|tx| Messenger::create("victim", NOW, tx, &mut rng)).unwrap();
-        let account: AccountId = made.account.parse().unwrap();
-        let config = Config { own_peer: OWN, rolled_back: false, accept_requests: accepts };
-        let messenger = store.transaction(|tx| Messenger::restore(config, NOW, tx, &mut rng)).unwrap();
-        let (sent, requests, claimed) = (Vec::new(), 0, BTreeSet::new());
-        let (refuses, holds, withholds) = (None, false, false);
-        let mut victim = Victim {
-            messenger,
-            store,
-            rng,
-            now: NOW,
-            account,
-            sent,
-            requests,
-            claimed,
-            refuses,
-            holds,
-            withholds,
-            accepts,
-        };
-        victim.meet();
-        victim
+        store.transaction(|tx| Messenger::create("victim", NOW, tx, &mut rng)).unwrap();
+        Victim::restored(store, rng, NOW, accepts)
     }
 
     /// Of an account that is on disk.
-    pub(crate) fn resumed(mut store: MemoryStore, now: Time) -> Victim {
-        let (mut rng, accepts) = (ChaCha20Rng::seed_from_u64(2), AcceptRequests::default());
+    pub(crate) fn resumed(store: MemoryStore, now: Time) -> Victim {
+        Victim::restored(store, ChaCha20Rng::seed_from_u64(2), now, AcceptRequests::default())
+    }
+
+    fn restored(mut store: MemoryStore, mut rng: ChaCha20Rng, now: Time, accepts: AcceptRequests) -> Victim {
         let config = Config { own_peer: OWN, rolled_back: false, accept_requests: accepts };
         let messenger = store.transaction(|tx| Messenger::restore(config, now, tx, &mut rng)).unwrap();
         let told = store.transaction(|tx| Messenger::identity(tx)).unwrap();
