@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Fuzzes every decoder of the core, and its machines with sequences of frames (simulations/fuzz).
 #
-#   fuzz.sh [MINUTES] [TARGET...]   so many minutes each (20), all targets if none is named; one line each,
-#                                   with the CPU time it got, is added to simulations/results/fuzz.txt;
-#                                   before them the property tests of all decoders, with new dice
-#   fuzz.sh --quick                 what CI has time for: 20 s of the targets that strangers reach; without
+#   fuzz.sh [MINUTES] [TARGET...]   so many minutes of CPU time each (20), all targets if none is named; one line
+#                                   each is added to simulations/results/fuzz.txt; before them the property
+#                                   tests of all decoders, with new dice
+#   fuzz.sh --quick                 what CI has time for: 20 CPU-s of the targets that strangers reach; without
 #                                   cargo-fuzz the corpora are replayed by the core's tests only
 #   fuzz.sh --keep [FILES]          adds to the committed corpora at most so many files a target (12): the
 #                                   smallest of those found that reach what the corpus does not
@@ -29,7 +29,7 @@ build() {
     for binary in "$FUZZ"/target/*/release/frame; do dirname "$binary"; done | head -n 1
 }
 
-# Runs one target for so many seconds of wall time; the log is its output, the last line its CPU seconds.
+# Runs one target for so many seconds of wall time; the log is its output, LOG.cpu its CPU seconds.
 run() { # DIRECTORY TARGET SECONDS LOG
     mkdir -p "$FUZZ/target/corpus/$2" "$FUZZ/artifacts/$2"
     local status=0
@@ -40,16 +40,33 @@ run() { # DIRECTORY TARGET SECONDS LOG
     return "$status"
 }
 
-# The results line of a finished run.
+# The CPU seconds of a finished run.
+cpu() { awk '/^cpu/ { print int($2 + $3 + 0.5) }' "$1.cpu"; } # LOG
+
+# Runs one target, again and again on what it has found, until it had so many seconds of CPU time, however busy
+# the machine is: LOG is the last run's, LOG.all has the CPU seconds and executions of each.
+run_cpu() { # DIRECTORY TARGET SECONDS LOG
+    local status=0 left=$3
+    : >"$4.all"
+    while [ "$status" = 0 ] && [ "$left" -gt 0 ]; do
+        run "$1" "$2" "$((left < 10 ? 10 : left))" "$4" || status=$?
+        printf '%s %s\n' "$(cpu "$4")" "$(executions "$4")" >>"$4.all"
+        left=$((left - $(cpu "$4")))
+    done
+    return "$status"
+}
+
+executions() { awk '/stat::number_of_executed_units/ { n = $2 } END { print n + 0 }' "$1"; } # LOG
+
+# The results line of a target's runs.
 line() { # TARGET LOG STATUS
     local cpu executions coverage files crashes=0
-    cpu=$(awk '/^cpu/ { print int($2 + $3 + 0.5) }' "$2.cpu")
-    executions=$(awk '/stat::number_of_executed_units/ { print $2 }' "$2")
+    read -r cpu executions < <(awk '{ cpu += $1; n += $2 } END { print cpu + 0, n + 0 }' "$2.all")
     coverage=$(grep -o 'cov: [0-9]*' "$2" | tail -n 1 | cut -d ' ' -f 2)
     files=$(find "$FUZZ/corpus/$1" "$FUZZ/target/corpus/$1" -type f | wc -l)
     [ "$3" = 0 ] || crashes=1
     printf '%s %-10s %6s CPU-s %10s executions %5s edges %5s files %s crashes\n' \
-        "$(git rev-parse --short HEAD)" "$1" "$cpu" "${executions:-?}" "${coverage:-?}" "$files" "$crashes"
+        "$(git rev-parse --short HEAD)" "$1" "$cpu" "$executions" "${coverage:-?}" "$files" "$crashes"
 }
 
 header() {
@@ -79,7 +96,7 @@ campaign() { # MINUTES TARGET...
     for target in "$@"; do
         log="$FUZZ/target/$target.log"
         status=0
-        run "$directory" "$target" "$((minutes * 60))" "$log" || status=$?
+        run_cpu "$directory" "$target" "$((minutes * 60))" "$log" || status=$?
         line "$target" "$log" "$status" | tee -a "$RESULTS"
         if [ "$status" != 0 ]; then
             failed=1
@@ -100,7 +117,7 @@ quick() {
     directory=$(build)
     for target in frame content messenger keeper; do
         status=0
-        run "$directory" "$target" 20 "$FUZZ/target/$target.log" || status=$?
+        run_cpu "$directory" "$target" 20 "$FUZZ/target/$target.log" || status=$?
         line "$target" "$FUZZ/target/$target.log" "$status"
         [ "$status" = 0 ] || failed=1
     done
