@@ -29,11 +29,18 @@ pub(super) fn content_max(overhead: usize) -> usize {
     SIZE_CLASSES.last().copied().unwrap_or_default() - ENVELOPE_OVERHEAD - overhead - FRAME
 }
 
-/// The content of a frame; `None` if its maker did not follow the format.
-pub(super) fn unpad(frame: &[u8]) -> Option<Vec<u8>> {
+/// The content of a frame, in the frame's own memory; `None` if its maker did not follow the format.
+pub(super) fn unpad(mut frame: Vec<u8>) -> Option<Vec<u8>> {
     let ([kind, len @ ..], rest) = frame.split_first_chunk::<FRAME>()?;
-    let (content, padding) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
-    (*kind == KIND_NONE && padding.iter().all(|byte| *byte == 0)).then(|| content.to_vec())
+    let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+    let (_, padding) = rest.split_at_checked(len)?;
+    // All of it looked at, which takes a fraction of the time of stopping at the first that is not zero.
+    if *kind != KIND_NONE || padding.iter().fold(0, |any, byte| any | byte) != 0 {
+        return None;
+    }
+    frame.truncate(FRAME + len);
+    frame.drain(..FRAME);
+    Some(frame)
 }
 
 #[cfg(test)]
@@ -48,7 +55,7 @@ mod tests {
             for len in [fits - 1, fits] {
                 let frame = pad(&vec![7; len], OVERHEAD).unwrap();
                 assert_eq!(frame.len() + OVERHEAD + ENVELOPE_OVERHEAD, class);
-                assert_eq!(unpad(&frame), Some(vec![7; len]));
+                assert_eq!(unpad(frame), Some(vec![7; len]));
             }
             let above = pad(&vec![7; fits + 1], OVERHEAD).map(|frame| frame.len());
             assert_eq!(above.is_some(), fits < content_max(OVERHEAD));
@@ -62,10 +69,10 @@ mod tests {
         for (at, value) in [(0, 1), (2, 255), (4, 255), (12, 1), (frame.len() - 1, 1)] {
             let mut bad = frame.clone();
             bad[at] = value;
-            assert_eq!(unpad(&bad), None, "byte {at}");
+            assert_eq!(unpad(bad), None, "byte {at}");
         }
         for len in 0..10 {
-            assert_eq!(unpad(&frame[..len]), None);
+            assert_eq!(unpad(frame[..len].to_vec()), None);
         }
     }
 }

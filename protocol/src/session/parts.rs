@@ -57,7 +57,7 @@ impl<'a> Parts<'a> {
 
     pub(super) fn open(&self, key: &Secret) -> Result<Vec<u8>, NotAuthentic> {
         let frame = open(key, self.nonce, &self.ad, self.sealed)?;
-        super::content::unpad(&frame).ok_or(NotAuthentic)
+        super::content::unpad(frame).ok_or(NotAuthentic)
     }
 }
 
