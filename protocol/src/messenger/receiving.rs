@@ -194,6 +194,10 @@ impl Messenger {
     ) -> Result<Outcome, StoreError> {
         let Accepted { session, introduction, opened } = accepted;
         let account = introduction.account;
+        let state = self.contacts.get(&account).map(|contact| contact.state);
+        if state == Some(ContactState::Blocked) {
+            return Ok(Outcome::Refused);
+        }
         let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Refused) };
         let Some(told) = content.parts.iter().find_map(|part| match part {
             Part::Introduction(told) => Some(told),
@@ -213,18 +217,14 @@ impl Messenger {
         if !self.quota.is_left(step.now, &account) {
             return Ok(Outcome::Later);
         }
-        match self.contacts.get(&account).map(|contact| contact.state) {
-            Some(ContactState::Blocked) => return Ok(Outcome::Refused),
-            Some(ContactState::Connected | ContactState::Requested | ContactState::Expired) => {}
-            None => {
-                if !self.is_invited(step, introduction.token)? {
-                    let (nickname, parts) = (told.nickname.as_str(), content.parts.as_slice());
-                    let stranger = Stranger { header, account, nickname, parts, inner, kept_by };
-                    return self.on_stranger(step, &stranger);
-                }
-                self.add_contact(step, account, None, told.nickname.as_str(), None)?;
-                self.let_in(step, &account)?;
+        if state.is_none() {
+            if !self.is_invited(step, introduction.token)? {
+                let (nickname, parts) = (told.nickname.as_str(), content.parts.as_slice());
+                let stranger = Stranger { header, account, nickname, parts, inner, kept_by };
+                return self.on_stranger(step, &stranger);
             }
+            self.add_contact(step, account, None, told.nickname.as_str(), None)?;
+            self.let_in(step, &account)?;
         }
         let first = Some((header.hint, header.ephemeral));
         let live = Live { session, account, archived_at: None, first, filled: false };

@@ -24,6 +24,7 @@ impl Messenger {
         self.stop_adding(&account);
         self.direct.forget(&account);
         self.stop_receipts(&account);
+        self.contradicting.remove(&account);
         self.set_state(step, &account, ContactState::Blocked)
     }
 

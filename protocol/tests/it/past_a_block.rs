@@ -142,3 +142,26 @@ fn who_adds_a_contact_is_answered_whatever_becomes_of_it() {
         assert_eq!(answers, 1, "{what}");
     }
 }
+
+/// Story: a contact that contradicted about keys was blocked, and the node stayed unwell until its next start. Or it was
+/// well, and the blocked contact made it unwell with a first message that nobody hears.
+#[test]
+fn a_blocked_contact_does_not_make_the_node_unwell() {
+    let (mut victim, mut mallory) = (Victim::new(), Mallory::new());
+    let tickets = [victim.invite(), victim.invite()];
+    let [mut first, mut second] = tickets.map(|ticket| mallory.begin(&victim, &ticket));
+    let is_well = |victim: &mut Victim| match victim.ask(Request::Status(NoParams {})) {
+        Reply::Status(status) => status.health.ok,
+        other => panic!("{other:?}"),
+    };
+    mallory.yours = (u64::MAX, [1; 8]);
+    mallory.say(&mut victim, &mut first, vec![]);
+    assert!(!is_well(&mut victim));
+    victim.ask(Request::Block(who(&mallory)));
+    assert!(is_well(&mut victim), "whoever is not heard contradicts nobody");
+    // Another manifest of the version that is known.
+    let Mallory { account, device, manifest, .. } = &mallory;
+    mallory.manifest = Mallory::manifest_of(account, device, manifest.version(), b"other".to_vec());
+    mallory.say(&mut victim, &mut second, vec![]);
+    assert!(is_well(&mut victim));
+}
