@@ -269,3 +269,5 @@ pub const UNOPENED_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const UNOPENED_DIRECT_MAX: usize = DIRECT_WINDOW;
 /// Bodies wanted at once that one custodian told of; more wait for the next poll.
 pub const WANTED_PER_PEER_MAX: usize = 2_048;
+/// Of what it passes on for one neighbour, which is no share of what either lists itself; more wait for the next poll.
+pub const WANTED_PASSED_ON_MAX: usize = 128;

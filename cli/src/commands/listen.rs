@@ -35,9 +35,10 @@ struct EventLine {
 pub(super) fn run(context: &Context<'_>, args: Listen) -> Outcome {
     let mut client = context.node_or_start()?;
     let mut since = args.since.map(|cursor| cursor.to_string());
+    let mut late = None;
     loop {
         let before = since.clone();
-        let Err(failure) = follow(context, &mut client, &args, &mut since);
+        let Err(failure) = follow(context, &mut client, &args, &mut since, &mut late);
         // A command that takes long makes the node drop a client that does not read: it goes on where it
         // was. One that got nowhere since then would only do so again.
         let dropped = matches!(failure.problem, Problem::NodeEnded | Problem::Unreachable);
@@ -48,12 +49,14 @@ pub(super) fn run(context: &Context<'_>, args: Listen) -> Outcome {
     }
 }
 
-/// Follows one connection to its end; `since` is the last event that is done.
+/// Follows one connection to its end; `since` is the last event that is done, `late` one that is done and whose
+/// acknowledgement came too late for the connection before: it is told again, acknowledged, and not done again.
 fn follow(
     context: &Context<'_>,
     client: &mut Client,
     args: &Listen,
     since: &mut Option<String>,
+    late: &mut Option<String>,
 ) -> Result<std::convert::Infallible, Failure> {
     let params = SubscribeParams { since: since.clone(), types: Vec::new(), name: args.name.clone() };
     let reply = client.follow(params)?;
@@ -62,11 +65,13 @@ fn follow(
         let Some(event) = client.next_event_raw(None)? else { continue };
         let Ok(line) = serde_json::from_value::<EventLine>(event) else { continue };
         match &args.exec {
+            Some(_) if late.as_ref() == Some(&line.cursor) => {}
             Some(command) => execute(context, command, &line, args.name.is_some())?,
             None => context.output.document(&line)?,
         }
         *since = Some(line.cursor.clone());
         if args.name.is_some() {
+            *late = Some(line.cursor.clone());
             let params = AckParams { subscription: reply.subscription.clone(), cursor: line.cursor };
             let _: Done = client.call(&Request::Ack(params))?;
         }

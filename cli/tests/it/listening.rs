@@ -113,6 +113,21 @@ fn a_listener_that_was_dropped_goes_on_behind_the_last_event_that_is_done() {
     assert_eq!(fake.asked("events.subscribe")[1]["since"], "8");
 }
 
+/// Story: the command took longer than the node waits for a client that does not read, so its acknowledgement came too
+/// late. The event was told and done again, its acknowledgement was late again, and the listener gave up: it never got past
+/// an event that had been done, twice.
+#[test]
+fn what_is_done_is_acknowledged_on_the_next_connection_and_not_done_again() {
+    let told =
+        || Canned::Ok(json!({"subscription": "s1", "cursor": "7"}), vec![event(8, "a"), event(9, "b")]);
+    let fake = Fake::start().only("events.subscribe", told()).can("events.ack", Canned::HangUp);
+    let fake = fake.ok("events.ack", json!({"state": "acknowledged"}));
+    until(listen(&fake, &["--name", "bot", "--exec", "cat >> got"]), || acks(&fake).len() == 3);
+    assert_eq!(acks(&fake), ["8", "8", "9"]);
+    let got = written(&fake, "got").iter().map(|line| line.contains("\"8\"")).collect::<Vec<_>>();
+    assert_eq!(got, [true, false], "each once");
+}
+
 /// A node that drops it again before anything is done would do so for ever.
 #[test]
 fn a_listener_that_gets_nowhere_gives_up() {

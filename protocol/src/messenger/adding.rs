@@ -48,15 +48,23 @@ enum Found {
 impl Messenger {
     /// After a restart: contacts that are still being added.
     pub(crate) fn start_adding(&mut self, step: &Step<'_>) {
-        let waiting: Vec<(AccountId, InviteToken, bool)> = self
-            .contacts
-            .values()
-            .filter_map(|c| Some((c.account, c.ticket.as_ref()?.token, c.preferred.is_some())))
-            .collect();
-        for (account, token, begun) in waiting {
-            self.watch_invite(account, token, None, begun);
-            self.timers.set(step.now, Timer::Adding(account));
-        }
+        let accounts: Vec<AccountId> = self.contacts.keys().copied().collect();
+        accounts.iter().for_each(|account| self.go_on_adding(step, account));
+    }
+
+    /// Goes on with a contact that has a ticket yet. Not with a blocked one: its machine would see us look for it, and
+    /// could end the ticket and with it the block.
+    pub(crate) fn go_on_adding(&mut self, step: &Step<'_>, account: &AccountId) {
+        let Some(contact) = self.open_contact(account) else { return };
+        let (begun, Some(ticket)) = (contact.preferred.is_some(), &contact.ticket) else { return };
+        self.watch_invite(*account, ticket.token, None, begun);
+        self.timers.set(step.now, Timer::Adding(*account));
+    }
+
+    /// A contact is not being added any more: a client that waits for it is answered.
+    pub(crate) fn stop_adding(&mut self, account: &AccountId) {
+        self.answer_client(account);
+        self.adding.remove(account);
     }
 
     fn watch_invite(
@@ -337,13 +345,8 @@ impl Messenger {
         let Some(adding) = self.adding.get_mut(account) else { return };
         let Some((request, _)) = adding.client.take() else { return };
         let Some(contact) = self.contacts.get(account) else { return };
-        let reply = AddReply {
-            contact: contact.name.clone(),
-            account: account.to_string(),
-            state: ContactState::Requested,
-            known: false,
-        };
-        self.reply(request, Ok(Reply::Add(reply)));
+        let (contact, account, state) = (contact.name.clone(), account.to_string(), contact.state);
+        self.reply(request, Ok(Reply::Add(AddReply { contact, account, state, known: false })));
     }
 
     pub(crate) fn on_adding_timer(

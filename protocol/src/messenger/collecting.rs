@@ -15,7 +15,8 @@ use super::unopened::{Sealed, Unopened, Way};
 use super::{Messenger, Step};
 use crate::id::{AccountId, Address, EnvelopeId, PeerId, SessionId};
 use crate::limits::{
-    BODY_MS, IDS_PER_CLAIM_MAX, REGION_EXTRA_MAX, REPLICAS, SEEN_ENVELOPES_MAX, WANTED_PER_PEER_MAX,
+    BODY_MS, IDS_PER_CLAIM_MAX, REGION_EXTRA_MAX, REPLICAS, SEEN_ENVELOPES_MAX, WANTED_PASSED_ON_MAX,
+    WANTED_PER_PEER_MAX,
 };
 use crate::session;
 use crate::store::StoreError;
@@ -49,8 +50,9 @@ pub(crate) struct Collecting {
 struct Wanted {
     address: Address,
     from: PeerId,
-    /// Who listed it first: each custodian has a share of the table.
-    told_by: PeerId,
+    /// Who listed it first, and where it was said to be: each custodian has a share of the table, and another for what
+    /// it passes on of each neighbour. With one share for both a neighbour could use up what it lists itself.
+    told: (PeerId, PeerId),
     others: VecDeque<PeerId>,
 }
 
@@ -137,8 +139,9 @@ impl Messenger {
         } else if !mailbox.region.contains(&from) {
             return;
         }
-        let share = self.collecting.wanted.values().filter(|wanted| wanted.told_by == peer).count();
-        let mut room = WANTED_PER_PEER_MAX.saturating_sub(share);
+        let share = self.collecting.wanted.values().filter(|wanted| wanted.told == (peer, from)).count();
+        let most = if from == peer { WANTED_PER_PEER_MAX } else { WANTED_PASSED_ON_MAX };
+        let mut room = most.saturating_sub(share);
         let (mut ask, mut surplus) = (Vec::new(), false);
         for id in ids {
             if self.collecting.is_dealt_with(&id) {
@@ -152,15 +155,18 @@ impl Messenger {
                 Some(_) => {}
                 None if room > 0 => {
                     room -= 1;
-                    let wanted = Wanted { address, from, told_by: peer, others: VecDeque::new() };
+                    let wanted = Wanted { address, from, told: (peer, from), others: VecDeque::new() };
                     self.collecting.wanted.insert(id, wanted);
                     ask.push(id);
                 }
                 None => surplus = true,
             }
         }
-        if surplus {
+        if surplus && from == peer {
             self.collecting.not_listed(&address);
+        } else if surplus {
+            // Whether it is there is a neighbour's word: its own list will tell.
+            self.collecting.list_anew(&address);
         }
         self.get(step, &address, from, &ask);
     }

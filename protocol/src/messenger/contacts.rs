@@ -114,7 +114,7 @@ impl Messenger {
             account: account.to_string(),
             state: ContactState::Connected,
         };
-        self.adding.remove(account);
+        self.stop_adding(account);
         self.tell(step, body)
     }
 

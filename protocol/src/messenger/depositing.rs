@@ -130,14 +130,20 @@ impl Messenger {
         let expires = envelope_expires(step.now, entry.row.expires).seconds();
         let made = seal_round(&mask, address, day, expires, &sealed.inner, step.rng);
         let Ok(bytes) = made else { return self.end(step, id, MessageState::Failed, None) };
-        let (able, extra) = self.split_region(&to, first, region);
+        let (able, mut extra) = self.split_region(&to, first, region);
+        if able.is_empty() {
+            // With nobody else it can be taken back yet: a copy of our own Keeper's could not.
+            extra.retain(|peer| *peer != self.config.own_peer);
+        }
         let envelope = EnvelopeId::of(&bytes);
         let Some(entry) = self.outbox.entries.get_mut(&id) else { return Ok(()) };
+        entry.row.left |= !extra.is_empty();
         let held = if is_kept(&entry.row) { Vec::new() } else { entry.row.held_by.clone() };
         let round = Round::new(step.now, &able, &held);
         entry.row.want = u32::try_from(round.standing().want).unwrap_or(u32::MAX);
         entry.row.attempts += 1;
         entry.attempt = Attempt::Depositing(Deposit { round, envelope, bytes: bytes.clone(), full: false });
+        rows::save(step.store, &entry.row)?;
         self.outbox.by_envelope.insert(envelope, Owner::Entry(id));
         for peer in extra {
             self.send(peer, deposit(&bytes));

@@ -26,18 +26,28 @@ pub(crate) fn nickname(told: &str) -> Option<String> {
 /// What can be shown of a stranger's nickname; never longer than a name may be.
 pub(crate) fn clean(name: &str) -> String {
     let mut out = String::new();
-    for c in without_escapes(name).trim().chars().filter(|c| !c.is_control() && !is_bidi(*c)) {
+    for c in without_escapes(name).trim().chars().filter(|c| !c.is_control() && !is_unseen(*c)) {
+        let c = if c.is_whitespace() { ' ' } else { c };
         if out.len() + c.len_utf8() > NAME_BYTES_MAX {
             break;
         }
-        out.push(c);
+        if c != ' ' || !out.ends_with(' ') {
+            out.push(c);
+        }
     }
     out.trim().to_owned()
 }
 
-fn is_bidi(c: char) -> bool {
-    // And what has no width: two names must not look the same.
-    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{00ad}' | '\u{e0000}'..='\u{e007f}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// What turns text around, and what is not seen: two names must not look the same. Unicode's Default_Ignorable_Code_Point,
+/// and a blank that is no white space.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// `wanted`, or `wanted-2`, `wanted-3`, … until no other contact has it.
@@ -86,6 +96,13 @@ mod tests {
         let longest = "x".repeat(NAME_BYTES_MAX);
         assert_eq!(check(&longest), Ok(longest.clone()));
         assert_eq!(clean(&format!("{longest}y")), longest, "a stranger's is cut");
+        // Story: a stranger that called itself by a contact's name and a character that is not seen was shown like it.
+        for unseen in "\u{fe0f}\u{34f}\u{115f}\u{3164}\u{180e}\u{206a}\u{ffa0}\u{e0100}\u{2800}".chars() {
+            assert_eq!(clean(&format!("an{unseen}n")), "ann", "{unseen:?}");
+        }
+        for blank in ["\u{a0}", "\u{3000}", "  ", " \u{2003} "] {
+            assert_eq!(clean(&format!("ann{blank}lee")), "ann lee", "{blank:?}");
+        }
         for bad in ["", " \u{7} ", "me"] {
             assert_eq!(check(bad).map_err(|e| e.name), Err(ErrorName::BadName));
         }

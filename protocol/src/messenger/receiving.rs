@@ -53,8 +53,8 @@ impl Messenger {
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
         let Some(tag) = session::tag_of(inner) else { return Ok(Outcome::Refused) };
-        if self.is_duplicate(step, &tag)? {
-            return Ok(Outcome::Duplicate);
+        if let Some(known) = self.on_repetition(step, &tag)? {
+            return Ok(known);
         }
         let Some(id) = self.sessions.by_tag(&tag) else { return Ok(Outcome::Unknown) };
         if let Err(outcome) = self.may_open(step.now, &id) {
@@ -95,8 +95,8 @@ impl Messenger {
         kept_by: KeptBy,
     ) -> Result<Outcome, StoreError> {
         let Some(header) = FirstHeader::parse(inner) else { return Ok(Outcome::Refused) };
-        if self.is_duplicate(step, &header.replay_key())? {
-            return Ok(Outcome::Duplicate);
+        if let Some(known) = self.on_repetition(step, &header.replay_key())? {
+            return Ok(known);
         }
         if let Some(id) = self.sessions.by_first(&header.hint, &header.ephemeral) {
             if let Err(outcome) = self.may_open(step.now, &id) {
@@ -168,10 +168,19 @@ impl Messenger {
         if self.quota.is_left(now, &account) { Ok(()) } else { Err(Outcome::Later) }
     }
 
-    fn is_duplicate(&mut self, step: &mut Step<'_>, replay_key: &[u8; 16]) -> Result<bool, StoreError> {
-        let Some(opened) = rows::load::<OpenedRow>(step.store, replay_key)? else { return Ok(false) };
+    /// What becomes of a message that was opened before; none if it was not. Whoever is not heard any more is answered
+    /// as little as to anything else: neither a receipt nor that a copy is dropped says that somebody is here.
+    fn on_repetition(
+        &mut self,
+        step: &mut Step<'_>,
+        replay_key: &[u8; 16],
+    ) -> Result<Option<Outcome>, StoreError> {
+        let Some(opened) = rows::load::<OpenedRow>(step.store, replay_key)? else { return Ok(None) };
+        if self.open_contact(&opened.account).is_none() {
+            return Ok(Some(Outcome::Refused));
+        }
         self.repeat_receipt(step, &opened.account)?;
-        Ok(true)
+        Ok(Some(Outcome::Duplicate))
     }
 
     /// Somebody begins a session with us: a contact (again), the holder of a ticket, or a stranger.
@@ -185,6 +194,10 @@ impl Messenger {
     ) -> Result<Outcome, StoreError> {
         let Accepted { session, introduction, opened } = accepted;
         let account = introduction.account;
+        let state = self.contacts.get(&account).map(|contact| contact.state);
+        if state == Some(ContactState::Blocked) {
+            return Ok(Outcome::Refused);
+        }
         let Ok(content) = Content::from_bytes(&opened.content) else { return Ok(Outcome::Refused) };
         let Some(told) = content.parts.iter().find_map(|part| match part {
             Part::Introduction(told) => Some(told),
@@ -204,18 +217,14 @@ impl Messenger {
         if !self.quota.is_left(step.now, &account) {
             return Ok(Outcome::Later);
         }
-        match self.contacts.get(&account).map(|contact| contact.state) {
-            Some(ContactState::Blocked) => return Ok(Outcome::Refused),
-            Some(ContactState::Connected | ContactState::Requested | ContactState::Expired) => {}
-            None => {
-                if !self.is_invited(step, introduction.token)? {
-                    let (nickname, parts) = (told.nickname.as_str(), content.parts.as_slice());
-                    let stranger = Stranger { header, account, nickname, parts, inner, kept_by };
-                    return self.on_stranger(step, &stranger);
-                }
-                self.add_contact(step, account, None, told.nickname.as_str(), None)?;
-                self.let_in(step, &account)?;
+        if state.is_none() {
+            if !self.is_invited(step, introduction.token)? {
+                let (nickname, parts) = (told.nickname.as_str(), content.parts.as_slice());
+                let stranger = Stranger { header, account, nickname, parts, inner, kept_by };
+                return self.on_stranger(step, &stranger);
             }
+            self.add_contact(step, account, None, told.nickname.as_str(), None)?;
+            self.let_in(step, &account)?;
         }
         let first = Some((header.hint, header.ephemeral));
         let live = Live { session, account, archived_at: None, first, filled: false };

@@ -21,9 +21,10 @@ impl Messenger {
             Err(error) => return Ok(Err(error)),
         };
         self.end_all(step, &account, "the contact was blocked")?;
-        self.adding.remove(&account);
+        self.stop_adding(&account);
         self.direct.forget(&account);
         self.stop_receipts(&account);
+        self.contradicting.remove(&account);
         self.set_state(step, &account, ContactState::Blocked)
     }
 
@@ -41,6 +42,7 @@ impl Messenger {
         let state = if met { ContactState::Connected } else { ContactState::Requested };
         let peer = contact.whereabouts.as_ref().map(|whereabouts| whereabouts.peer);
         let reply = self.set_state(step, &account, state)?;
+        self.go_on_adding(step, &account);
         if !met {
             self.introduce(step, &account)?;
         }
@@ -67,7 +69,7 @@ impl Messenger {
             Err(error) => return Ok(Err(error)),
         };
         self.end_all(step, &account, "the contact was removed")?;
-        self.adding.remove(&account);
+        self.stop_adding(&account);
         self.forget_contact(step, &account)?;
         Ok(Ok(Reply::Done(Done { state: "removed".to_owned() })))
     }

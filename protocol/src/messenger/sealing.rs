@@ -146,10 +146,11 @@ impl Messenger {
     }
 
     /// Starts asking for what a new session needs, if it is not being asked for already. A contact
-    /// whose invite record has not come yet gets its session from there.
+    /// whose invite record has not come yet gets its session from there; who is no contact, or blocked, none.
     pub(crate) fn want_session(&mut self, step: &Step<'_>, account: &AccountId) {
         let awaits_invite = self.adding.get(account).is_some_and(|adding| !adding.begun);
-        if awaits_invite || self.direct.wanted.contains_key(account) {
+        let heard = self.open_contact(account).is_some();
+        if !heard || awaits_invite || self.direct.wanted.contains_key(account) {
             return;
         }
         self.direct.wanted.insert(*account, Found::default());

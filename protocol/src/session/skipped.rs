@@ -44,9 +44,10 @@ impl Skipped {
 
     /// Drops keys that have waited too long.
     pub(super) fn forget_old(&mut self, now: Time) {
-        while self.keys.values().next().is_some_and(|oldest| now.since(oldest.at) > SKIPPED_KEY_AGE_MS_MAX) {
-            self.drop_oldest();
-        }
+        // Not in the order of their times: the clock may have been set back.
+        let Skipped { keys, serial_by_tag, .. } = self;
+        keys.retain(|_, skipped| now.since(skipped.at) <= SKIPPED_KEY_AGE_MS_MAX);
+        serial_by_tag.retain(|_, serial| keys.contains_key(serial));
     }
 
     /// Oldest first.
@@ -97,6 +98,23 @@ mod tests {
         skipped.forget_old(Time(SKIPPED_KEY_AGE_MS_MAX + 2));
         assert_eq!(skipped.iter().len(), 1);
         assert_eq!(skipped.serial_by_tag.len(), 1);
+    }
+
+    /// Story: a key that was skipped while the clock was years ahead kept all that were skipped after it.
+    #[test]
+    fn age_does_not_depend_on_the_order() {
+        let mut skipped = Skipped::default();
+        for at in [10 * SKIPPED_KEY_AGE_MS_MAX, 0, 2, 1] {
+            let i = usize::try_from(at).unwrap();
+            skipped.insert(SkippedKey { tag: tag(i), key: Secret([0; 32]), at: Time(at) });
+        }
+        skipped.forget_old(Time(SKIPPED_KEY_AGE_MS_MAX + 2));
+        assert_eq!((skipped.iter().len(), skipped.serial_by_tag.len()), (2, 2));
+        assert!(
+            skipped.get(&tag(0)).is_none()
+                && skipped.get(&tag(1)).is_none()
+                && skipped.get(&tag(2)).is_some()
+        );
     }
 
     #[test]

@@ -7,7 +7,9 @@ use murmesh_protocol::control::{AddParams, MessageState, NoParams, Reply, Reques
 use murmesh_protocol::id::{Address, EnvelopeId, InviteToken, PeerId, sha256};
 use murmesh_protocol::keeper::{self, Keeper};
 use murmesh_protocol::keys::{AccountKeys, Entropy};
+use murmesh_protocol::limits::{WANTED_PASSED_ON_MAX, WANTED_PER_PEER_MAX};
 use murmesh_protocol::messenger::io::{Input, Output, RequestId};
+use murmesh_protocol::placement::Region;
 use murmesh_protocol::time::{DAY_MS, Day, HOUR_MS, SECOND_MS};
 use murmesh_protocol::wire::claim;
 use murmesh_protocol::wire::envelope::seal_round;
@@ -69,6 +71,44 @@ fn a_stranger_cannot_keep_mail_from_being_collected() {
     let outputs = have(&mut victim, CUSTODIAN, address, 1_000_000, None);
     let fetched = outputs.iter().any(|o| matches!(o, Output::Send(CUSTODIAN, Frame::Get { .. })));
     assert!(fetched, "a member of the region lists mail and it is not fetched");
+}
+
+/// threats.md A3: delivery while one custodian is honest. What honest custodians pass on of a neighbour filled their own
+/// shares of the table of wanted bodies: a member of the region that announced to them what it did not have, over and over,
+/// kept everything that they listed themselves from being fetched.
+#[test]
+fn one_custodian_does_not_use_up_what_another_lists() {
+    const HOLDER: PeerId = PeerId([4; 32]);
+    let mut victim = Victim::new();
+    victim.withholds = true;
+    victim.input(Input::PeerUp(facts(HOLDER, true)));
+    victim.run(SECOND_MS);
+    let asked = victim.sent.iter().filter_map(|output| match output {
+        Output::FindCustodians(query, _) => Some(*query),
+        _ => None,
+    });
+    for query in asked.collect::<Vec<_>>() {
+        let found = Region { custodians: vec![CUSTODIAN, HOLDER], network_size: 3 };
+        victim.input(Input::Custodians(query, found));
+    }
+    let address = request(&victim);
+    let fetched = |outputs: &[Output], of: PeerId| -> usize {
+        let gets = outputs.iter().map(|output| match output {
+            Output::Send(peer, Frame::Get { ids, .. }) if *peer == of => ids.len(),
+            _ => 0,
+        });
+        gets.sum()
+    };
+    let mut all = |peer: PeerId, from: usize, holder: Option<PeerId>| -> usize {
+        let of = holder.unwrap_or(peer);
+        (0..WANTED_PER_PEER_MAX / 512)
+            .map(|i| fetched(&have(&mut victim, peer, address, from + i * 512, holder), of))
+            .sum()
+    };
+    let passed_on = all(CUSTODIAN, 0, Some(HOLDER));
+    assert_eq!(all(CUSTODIAN, 1_000_000, None), WANTED_PER_PEER_MAX, "what it has itself");
+    assert_eq!(all(HOLDER, 2_000_000, None), WANTED_PER_PEER_MAX, "nor is the other's share used up");
+    assert_eq!(passed_on, WANTED_PASSED_ON_MAX);
 }
 
 /// SPEC §5.4: a wide table "is made at most once a collection". Here one pass for each junk envelope,

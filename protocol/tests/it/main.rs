@@ -24,6 +24,7 @@ mod mallory;
 mod mechanisms;
 mod offline_delivery;
 mod paced;
+mod past_a_block;
 mod promises;
 mod purity;
 mod requests;

@@ -4,7 +4,7 @@ use murmesh_protocol::control::{
     ContactState, ControlError, Done, ErrorName, EventBody, InvitesReply, MessageParams, MessageState,
     NoParams, Reply, Request, RetryParams, RevokeParams, WhoParams,
 };
-use murmesh_protocol::time::{HOUR_MS, SECOND_MS};
+use murmesh_protocol::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 
 use crate::world::World;
 
@@ -90,6 +90,40 @@ fn what_is_on_a_stream_cannot_be_taken_back() {
     let sent = world.say(0, "p1", "on its way");
     let refused = cancel(&mut world, 0, &sent.id).map_err(|error| error.name);
     assert_eq!(refused, Err(ErrorName::AlreadySent));
+}
+
+/// Story: of a first message the contact's own machine gets a copy that does
+/// not count; nobody else was there, so it had not left, was taken back, and was read all the same.
+#[test]
+fn a_copy_that_does_not_count_has_left_all_the_same() {
+    let mut world = World::new(49, 2, 0);
+    world.run(SECOND_MS);
+    let ticket = world.invite(0);
+    world.run(SECOND_MS);
+    world.add(1, &ticket).unwrap();
+    world.nodes[0].paused_until = world.now.plus(MINUTE_MS);
+    let sent = world.say(1, "mur1", "too late");
+    world.run(5 * SECOND_MS);
+    let cancelled = cancel(&mut world, 1, &sent.id).map_err(|error| error.name);
+    assert_eq!(cancelled, Err(ErrorName::AlreadySent));
+    world.run(2 * MINUTE_MS);
+    assert_eq!(world.texts_from(0, "p1"), ["too late"]);
+}
+
+/// The same with a copy of one's own Keeper's: whose message it is looks there when it is back, and found what had been
+/// taken back.
+#[test]
+fn what_is_taken_back_is_not_found_at_the_own_keeper() {
+    let mut world = World::connected(50, 0);
+    world.stop(1);
+    world.run(2 * SECOND_MS);
+    let sent = world.say(0, "p1", "not this");
+    world.run(MINUTE_MS);
+    assert!(matches!(cancel(&mut world, 0, &sent.id), Ok(Reply::Send(_))));
+    world.say(0, "p1", "but this");
+    world.start(1);
+    world.run(HOUR_MS);
+    assert_eq!(world.texts_from(1, "p0"), ["but this"]);
 }
 
 /// What waits for its next attempt is tried at once, not in an hour.
