@@ -198,7 +198,7 @@ table! {
         "several messages match[ \"{}\"]", "murmesh outbox list",
         "The beginning that was given fits several messages. Give more of the id.";
     "E0303" "bad-text" Node(N::BadText), USAGE, false,
-        "a message has 1 to {} bytes, not only white space; nothing was sent", "murmesh help send",
+        "the text cannot be sent[: {}]; nothing was sent", "murmesh help send",
         "The text is empty, only white space, or too long for one message.";
     "E0304" "client-id-reused" Node(N::ClientIdReused), REFUSED, false,
         "this --request-id was used for another message; nothing was sent", "murmesh help send",
