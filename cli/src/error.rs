@@ -120,9 +120,10 @@ impl Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
         let next = error.detail.as_deref().filter(|_| error.name == ErrorName::Listen).and_then(free_port);
-        let detail = match error.name {
-            ErrorName::BadText => error.detail.map(|most| format!("it has to have 1 to {most} bytes")),
-            _ => error.detail,
+        let detail = if error.name == ErrorName::BadText {
+            error.detail.map(|most| format!("it has to have 1 to {most} bytes"))
+        } else {
+            error.detail
         };
         let failure = Failure { detail, next, ..Failure::new(Problem::Node(error.name)) };
         match &error.place {
