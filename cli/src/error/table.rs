@@ -152,9 +152,10 @@ table! {
         "another contact has this name[: {}]; nothing was changed", "murmesh contact list",
         "Names of contacts are unique in a data directory, and yours to choose.";
     "E0206" "bad-name" Node(N::BadName), USAGE, false,
-        "a name has 1 to {} bytes that can be shown, and is not \"me\"; nothing was done", "murmesh help E0206",
+        "a name has 1 to {} bytes that can be shown, is not \"me\", and begins neither with # nor with mur1; nothing was done", "murmesh help E0206",
         "Names are stripped of control characters and escape sequences; something must be left, and not too much. \"me\" \
-         stands for yourself.";
+         stands for yourself, mur1 begins an account address, and # is kept for groups. Only the name of a consumer of \
+         events may begin so.";
     "E0207" "blocked" Node(N::Blocked), REFUSED, false,
         "this contact is blocked[: {}]; nothing was sent", "murmesh contact list",
         "You blocked this contact. Nothing is sent to it or taken from it.";
