@@ -126,6 +126,8 @@ pub(crate) enum Command {
     /// Send a text.
     #[command(
         after_help = "Examples:\n  murmesh send bob \"hello\"\n  murmesh send bob --wait delivered --timeout 5m < letter.txt\n\n\
+                      A text that begins with - goes after --, in a script every text that is not your own: \
+                      murmesh send bob -- \"$text\"\n\n\
                       Exit status 0 means: the message is on this machine's disk. States: queued, held (others keep it: you may \
                       leave), delivered, read; or expired, refused, failed.\n\n\
                       `--wait read` ends with a time-out unless the other side sends read receipts, which by default it does \
@@ -181,7 +183,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  murmesh help send\n  murmesh help contact rename\n  murmesh help E0203\n  murmesh help errors      all codes"
     )]
     Help {
-        /// A command, a code like E0203, or `errors` for all codes.
+        /// A command, a code like E0203 or its name, or `errors` for all codes.
         #[arg(value_name = "COMMAND|CODE")]
         topic: Vec<String>,
     },

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::data_dir::{system_words, unusable};
 use crate::error::{Failure, Problem};
 
 /// How long an answer may take. The node answers from memory and disk, never from the network.
@@ -98,7 +99,7 @@ impl Client {
             Ok(stream) => stream,
             Err(error) if is_nobody_there(&error) => return Ok(None),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                return Err(ControlError::with(ErrorName::Permission, path.display().to_string()).into());
+                return Err(unusable(&path, &error));
             }
             Err(error) => return Err(unreachable(&error)),
         };
@@ -289,7 +290,7 @@ fn nonsense() -> Failure {
 }
 
 fn unreachable(error: &io::Error) -> Failure {
-    Failure::with(Problem::Unreachable, error.to_string())
+    Failure::with(Problem::Unreachable, system_words(error))
 }
 
 /// What this client calls itself.

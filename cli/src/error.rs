@@ -93,6 +93,11 @@ impl Failure {
         self
     }
 
+    /// The page that tells the range of a value, if it is one that is out of range.
+    pub(crate) fn out_of_range(self, page: &str) -> Failure {
+        if self.problem == Problem::Node(ErrorName::OutOfRange) { self.next(page) } else { self }
+    }
+
     /// Its row of the table.
     pub(crate) fn entry(&self) -> &'static Entry {
         entry(self.problem)
@@ -115,7 +120,12 @@ impl Failure {
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
         let next = error.detail.as_deref().filter(|_| error.name == ErrorName::Listen).and_then(free_port);
-        let failure = Failure { detail: error.detail, next, ..Failure::new(Problem::Node(error.name)) };
+        let detail = if error.name == ErrorName::BadText {
+            error.detail.map(|most| format!("it has to have 1 to {most} bytes"))
+        } else {
+            error.detail
+        };
+        let failure = Failure { detail, next, ..Failure::new(Problem::Node(error.name)) };
         match &error.place {
             Some(place) => failure.beside(place),
             None => failure,
@@ -143,6 +153,11 @@ fn entry(problem: Problem) -> &'static Entry {
 /// The row of a code like `E0203`, in any case.
 pub(crate) fn entry_of_code(code: &str) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.code.eq_ignore_ascii_case(code))
+}
+
+/// The row of a name like `no-such-contact`.
+pub(crate) fn entry_of_name(name: &str) -> Option<&'static Entry> {
+    TABLE.iter().find(|entry| entry.name == name)
 }
 
 /// Fills `{}`; a part in brackets goes when there is nothing to fill in.

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use self::args::Args;
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
 fn on_parse_error(output: &Output, error: &clap::Error, raw: &[OsString]) -> u8 {
     let result = if error.use_stderr() {
         Err(usage::failure(error, raw))
+    } else if error.kind() == ErrorKind::DisplayHelp
+        && let Some(failure) = usage::mistaken_for_help(raw)
+    {
+        Err(failure)
     } else {
         output.text_answer(&error.render(), error::exit::DONE)
     };

@@ -9,6 +9,32 @@ use clap::{Command, CommandFactory};
 use crate::args::Args;
 use crate::error::{Failure, Problem};
 
+/// Flags of one letter that go together with `-h`.
+const SHORT_FLAGS: &[char] = &['h', 'q', 'v'];
+
+/// A word that the parser took for `-h` and more, and that is none: a text like `-hello`. The help, and the
+/// status of success, would say that it was sent.
+pub(crate) fn mistaken_for_help(raw: &[OsString]) -> Option<Failure> {
+    let words = raw.iter().skip(1).take_while(|word| *word != "--").map(|word| word.to_string_lossy());
+    let asked = |word: &str| {
+        word == "--help"
+            || short(word).is_some_and(|flags| flags.trim_start_matches(['q', 'v']).starts_with('h'))
+    };
+    let word = words.into_iter().find(|word| asked(word))?;
+    if short(&word).is_none_or(|flags| flags.chars().all(|flag| SHORT_FLAGS.contains(&flag))) {
+        return None;
+    }
+    let (page, _) = page_of(raw);
+    let text = if page == ["send"] { AFTER_DASHES } else { "" };
+    let words = format!("there is no option {word} here{text}");
+    Some(Failure::with(Problem::Usage, words).next(format!("murmesh help {}", page.join(" ")).trim_end()))
+}
+
+/// The letters after a single `-`.
+fn short(word: &str) -> Option<&str> {
+    word.strip_prefix('-').filter(|flags| !flags.starts_with('-'))
+}
+
 /// What is wrong, and which page of the help says how it should be.
 pub(crate) fn failure(error: &clap::Error, raw: &[OsString]) -> Failure {
     let (mut page, commands) = page_of(raw);
@@ -22,6 +48,8 @@ pub(crate) fn failure(error: &clap::Error, raw: &[OsString]) -> Failure {
     Failure::with(Problem::Usage, words).next(format!("murmesh help {}", page.join(" ")).trim_end())
 }
 
+const AFTER_DASHES: &str = "; a text that begins with - goes after --";
+
 #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's list of kinds grows")]
 fn words(error: &clap::Error, takes_text: bool) -> String {
     let argument = one(error, ContextKind::InvalidArg).unwrap_or_default();
@@ -32,11 +60,8 @@ fn words(error: &clap::Error, takes_text: bool) -> String {
             format!("there is no command \"{word}\"{}", maybe(error, ContextKind::SuggestedSubcommand))
         }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            let text = if takes_text && error.get(ContextKind::Suggested).is_some() {
-                "; a text that begins with - goes after --"
-            } else {
-                ""
-            };
+            let text =
+                if takes_text && error.get(ContextKind::Suggested).is_some() { AFTER_DASHES } else { "" };
             format!("there is no option {argument} here{}{text}", maybe(error, ContextKind::SuggestedArg))
         }
         ErrorKind::UnknownArgument => {
@@ -89,7 +114,7 @@ fn one(error: &clap::Error, kind: ContextKind) -> Option<String> {
 
 /// As the help writes it, without the brackets around the names of values.
 fn many(error: &clap::Error, kind: ContextKind) -> Vec<String> {
-    let plain = |text: &String| text.replace(['<', '>'], "");
+    let plain = |text: &String| text.replace(['<', '>', '[', ']'], "");
     match error.get(kind) {
         Some(ContextValue::String(text)) => vec![plain(text)],
         Some(ContextValue::Strings(texts)) => texts.iter().map(plain).collect(),

@@ -1,5 +1,6 @@
 //! `api call`: one request as a program would send it, its result as it came. `api schema`: all there are.
 
+use murmesh_protocol::control::ErrorName;
 use murmesh_protocol::control::schema::open_rpc;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -38,7 +39,10 @@ pub(super) fn call(context: &Context<'_>, method: &str, params: Option<String>) 
         Some("-") => object(&ask::stdin()?)?,
         Some(text) => object(text)?,
     };
-    let result = context.node()?.call_method(method, params)?;
+    let result = context.node()?.call_method(method, params).map_err(|failure| {
+        let misunderstood = failure.problem == Problem::Node(ErrorName::BadRequest);
+        if misunderstood { failure.next("murmesh api schema") } else { failure }
+    })?;
     if context.output.is_json() {
         context.output.document(&Called { result })?;
     } else {

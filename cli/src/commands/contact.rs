@@ -8,6 +8,7 @@ use super::Outcome;
 use crate::ask;
 use crate::context::Context;
 use crate::error::{Failure, Problem, exit};
+use crate::output::quoted;
 use crate::text::one_line;
 use crate::words::moment;
 
@@ -53,7 +54,9 @@ pub(super) fn remove(context: &Context<'_>, who: String, yes: bool) -> Outcome {
     if !yes {
         if !ask::can_ask(context.no_input) {
             let why = format!("nothing was removed: {name} and what was said with {name} go only with --yes");
-            return Err(Failure::with(Problem::Usage, why));
+            let command =
+                format!("murmesh contact remove {} --yes{}", quoted(&name), context.same_directory());
+            return Err(Failure::with(Problem::Usage, why).next(command));
         }
         let question = format!("remove {name} and everything that was said with {name}? [y/N] ");
         let answer = ask::line(context.output, &question)?;

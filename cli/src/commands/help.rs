@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 
 use super::Outcome;
 use crate::args::Args;
-use crate::error::{Entry, Failure, Problem, TABLE, entry_of_code, exit};
+use crate::error::{Entry, Failure, Problem, TABLE, entry_of_code, entry_of_name, exit};
 use crate::output::Output;
 
 /// `help errors`.
@@ -27,6 +27,10 @@ pub(super) fn run(output: &Output, topic: &[String]) -> Outcome {
         found = match find(found, word) {
             Some(found) => found,
             None => {
+                if let ([name], Some(entry)) = (topic, entry_of_name(word)) {
+                    debug_assert_eq!(name, word, "the only word");
+                    return output.text_answer(&StyledStr::from(explain(entry)), exit::DONE);
+                }
                 return Err(Failure::with(Problem::Usage, format!("no command or error code \"{word}\"")));
             }
         };

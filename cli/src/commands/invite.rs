@@ -43,11 +43,10 @@ fn revoke(context: &Context<'_>, id: &str) -> Outcome {
 
 fn make(context: &Context<'_>, args: &Invite) -> Outcome {
     let mut client = context.node_or_start()?;
-    let reply: InviteReply = client.call(&Request::Invite(InviteParams {
-        uses: args.uses,
-        expires_ms: args.expires,
-        no_address: args.no_address,
-    }))?;
+    let params = InviteParams { uses: args.uses, expires_ms: args.expires, no_address: args.no_address };
+    let reply: InviteReply = client
+        .call(&Request::Invite(params))
+        .map_err(|failure| failure.out_of_range("murmesh help invite"))?;
     let code = if args.qr { Some(Code::of(&reply.ticket)?) } else { None };
     context.output.answer(&reply, || match &code {
         // The code last: with the longest ticket not all fits 24 lines, and a code must be seen whole.

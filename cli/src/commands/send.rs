@@ -42,7 +42,11 @@ struct Sent {
 pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
     let text = text(context, args.text, &args.who)?;
     if text.trim().is_empty() {
-        return Err(Failure::with(Problem::Node(ErrorName::BadText), TEXT_BYTES_MAX.to_string()));
+        return Err(bad_text("it is empty, or only white space".to_owned()));
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        let bytes = text.len();
+        return Err(bad_text(format!("it has {bytes} bytes, and a message has at most {TEXT_BYTES_MAX}")));
     }
     let mut client = context.node_or_start()?;
     let person = args.wait.is_none() && context.output.is_terminal();
@@ -50,12 +54,9 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
     if waits {
         client.subscribe(None, &[EventKind::MessageState])?;
     }
-    let reply: SendReply = client.call(&Request::Send(SendParams {
-        to: args.who,
-        text,
-        client_id: args.request_id,
-        expire_ms: args.expire,
-    }))?;
+    let params = SendParams { to: args.who, text, client_id: args.request_id, expire_ms: args.expire };
+    let reply: SendReply =
+        client.call(&Request::Send(params)).map_err(|failure| failure.out_of_range("murmesh help send"))?;
     let mut sent = Sent::from(reply);
     if person {
         wait_for_person(context, &mut client, &mut sent)?;
@@ -74,6 +75,10 @@ pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
     }
     context.output.answer(&sent, || words(&sent))?;
     Ok(exit::DONE)
+}
+
+fn bad_text(why: String) -> Failure {
+    Failure::with(Problem::Node(ErrorName::BadText), why)
 }
 
 /// The text; one line break at the end of standard input is the shell's.

@@ -58,9 +58,11 @@ pub(super) fn run(context: &Context<'_>, args: &Up) -> Outcome {
     };
     context.output.answer(&running, || {
         let how = if already { "running already" } else { "running" };
+        // With the peer in it an address does not fit 80 columns; it is dialed as well without.
+        let bare = |address: &String| one_line(address.split("/p2p/").next().unwrap_or_default());
         let addresses =
-            status.listen.iter().map(|address| format!("\n  {}", one_line(address))).collect::<String>();
-        format!("{how}: process {}, listening on{addresses}", status.pid)
+            status.listen.iter().map(|address| format!("\nlisten   {}", bare(address))).collect::<String>();
+        format!("{how}: process {}\npeer     {}{addresses}", status.pid, one_line(&status.peer_id))
     })?;
     if !running.not_applied.is_empty() {
         let (flags, same) = (running.not_applied.join(" "), context.same_directory());

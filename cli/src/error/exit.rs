@@ -17,7 +17,7 @@ statuses! {
     NOT_FOUND 4 "no such contact, message, file or account";
     ENDED 5 "expired, used up, undeliverable";
     LOCKED 7 "locked, wrong passphrase, no permission, a damaged or newer database";
-    REFUSED 8 "refused: one's own ticket, already initialised, blocked, a quota, a full disk";
+    REFUSED 8 "refused: own ticket, already initialised, blocked, a quota, a full disk";
     DEGRADED 9 "degraded: `status` found something to do";
     TIMED_OUT 124 "the time-out passed; what was accepted goes on";
     INTERRUPTED 130 "Ctrl-C (silent)";

@@ -152,9 +152,10 @@ table! {
         "another contact has this name[: {}]; nothing was changed", "murmesh contact list",
         "Names of contacts are unique in a data directory, and yours to choose.";
     "E0206" "bad-name" Node(N::BadName), USAGE, false,
-        "a name has 1 to {} bytes that can be shown, and is not \"me\"; nothing was done", "murmesh help E0206",
+        "a name has 1 to {} bytes that can be shown, is not \"me\", and begins neither with # nor with mur1; nothing was done", "murmesh help E0206",
         "Names are stripped of control characters and escape sequences; something must be left, and not too much. \"me\" \
-         stands for yourself.";
+         stands for yourself, mur1 begins an account address, and # is kept for groups. Only the name of a consumer of \
+         events may begin so.";
     "E0207" "blocked" Node(N::Blocked), REFUSED, false,
         "this contact is blocked[: {}]; nothing was sent", "murmesh contact list",
         "You blocked this contact. Nothing is sent to it or taken from it.";
@@ -198,7 +199,7 @@ table! {
         "several messages match[ \"{}\"]", "murmesh outbox list",
         "The beginning that was given fits several messages. Give more of the id.";
     "E0303" "bad-text" Node(N::BadText), USAGE, false,
-        "a message has 1 to {} bytes, not only white space; nothing was sent", "murmesh help send",
+        "the text cannot be sent[: {}]; nothing was sent", "murmesh help send",
         "The text is empty, only white space, or too long for one message.";
     "E0304" "client-id-reused" Node(N::ClientIdReused), REFUSED, false,
         "this --request-id was used for another message; nothing was sent", "murmesh help send",

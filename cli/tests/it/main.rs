@@ -10,5 +10,6 @@ mod newcomer;
 mod people;
 mod requests;
 mod starting;
+mod strange;
 mod terminal;
 mod tools;

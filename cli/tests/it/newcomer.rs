@@ -227,7 +227,7 @@ fn a_text_of_white_space_is_refused_as_an_empty_one() {
             str![[r#"
 exit 2
 --
-error: a message has 1 to 60000 bytes, not only white space; nothing was sent (E0303)
+error: the text cannot be sent: it is empty, or only white space; nothing was sent (E0303)
   next: murmesh help send
 
 "#]]

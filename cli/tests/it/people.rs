@@ -108,8 +108,9 @@ health   moon-phase
         fake.murmesh(&["up"]).run().all(),
         str![[r#"
 exit 0
-running already: process 4242, listening on
-  /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+running already: process 4242
+peer     12D3KooWFakeAlice
+listen   /ip4/127.0.0.1/tcp/4001
 --
 the account is locked; nothing was changed; next: murmesh up --passphrase-file -
 

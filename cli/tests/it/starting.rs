@@ -83,8 +83,9 @@ fn up_waits_for_the_listeners_and_down_for_the_end() {
         again.all(),
         str![[r#"
 exit 0
-running already: process 4242, listening on
-  /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+running already: process 4242
+peer     12D3KooWFakeAlice
+listen   /ip4/127.0.0.1/tcp/4001
 --
 messages to people who are offline are kept by others too: 4 peers known
 
@@ -95,8 +96,9 @@ messages to people who are offline are kept by others too: 4 peers known
         again.all(),
         str![[r#"
 exit 0
-running already: process 4242, listening on
-  /ip4/127.0.0.1/tcp/4001/p2p/12D3KooWFakeAlice
+running already: process 4242
+peer     12D3KooWFakeAlice
+listen   /ip4/127.0.0.1/tcp/4001
 --
 it runs as it was started; not applied: --profile phone --listen /ip4/0.0.0.0/tcp/0
   next: murmesh down && murmesh up --profile phone --listen /ip4/0.0.0.0/tcp/0

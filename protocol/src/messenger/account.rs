@@ -51,7 +51,7 @@ impl Me {
         store: &mut dyn MessengerStore,
         rng: &mut dyn CryptoRng,
     ) -> Result<InitReply, ControlError> {
-        let name = super::names::check(nickname)?;
+        let name = super::names::of_person(nickname)?;
         let existing: Option<AccountRow> = rows::load(store, ACCOUNT_KEY).map_err(super::commands::disk)?;
         if let Some(row) = existing {
             let account = AccountKeys::derive(&Entropy::from_bytes(row.entropy)).id();

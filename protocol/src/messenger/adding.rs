@@ -137,7 +137,7 @@ impl Messenger {
         if params.text.as_ref().is_some_and(|text| text.is_empty() || text.len() > REQUEST_TEXT_BYTES_MAX) {
             return Err(ControlError::with(ErrorName::BadText, REQUEST_TEXT_BYTES_MAX.to_string()));
         }
-        let name = params.name.as_deref().map(names::check).transpose()?;
+        let name = params.name.as_deref().map(names::of_person).transpose()?;
         if self.contacts.len() >= CONTACTS_MAX && !self.contacts.contains_key(&ticket.account) {
             return Err(ControlError::with(ErrorName::TooMany, format!("contacts: {CONTACTS_MAX}")));
         }

@@ -120,7 +120,7 @@ impl Messenger {
             Ok(contact) => contact.account,
             Err(error) => return Ok(Err(error)),
         };
-        let name = match names::check(&params.name) {
+        let name = match names::of_person(&params.name) {
             Ok(name) => name,
             Err(error) => return Ok(Err(error)),
         };
@@ -202,10 +202,10 @@ impl Messenger {
             return Err(ControlError::with(ErrorName::BadText, TEXT_BYTES_MAX.to_string()));
         }
         if params.expire_ms.is_some_and(|ms| !(MINUTE_MS..=LIFE_MS_MAX).contains(&ms)) {
-            return Err(ControlError::with(ErrorName::OutOfRange, "expire 1m-30d"));
+            return Err(ControlError::with(ErrorName::OutOfRange, "expire is from 1m to 30d"));
         }
         if params.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX) {
-            let range = format!("request id 1-{CLIENT_ID_BYTES_MAX} bytes");
+            let range = format!("a request id has 1 to {CLIENT_ID_BYTES_MAX} bytes");
             return Err(ControlError::with(ErrorName::OutOfRange, range));
         }
         Ok(contact.account)

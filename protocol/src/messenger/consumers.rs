@@ -41,7 +41,7 @@ impl Messenger {
     pub(crate) fn acknowledge(&mut self, step: &mut Step<'_>, params: &AckParams) -> Answer<Reply> {
         let told = |cursor: &u64| *cursor <= self.me.row.events;
         let Some(cursor) = params.cursor.parse::<u64>().ok().filter(told) else {
-            let range = format!("cursor 0-{}", self.me.row.events);
+            let range = format!("a cursor is from 0 to {}", self.me.row.events);
             return Ok(Err(ControlError::with(ErrorName::OutOfRange, range)));
         };
         let Some(mut consumer) = rows::load::<ConsumerRow>(step.store, params.subscription.as_bytes())?
@@ -74,6 +74,7 @@ impl Messenger {
 fn checked(params: &SubscribeParams) -> Result<(String, Option<u64>), ControlError> {
     let name = names::check(params.name.as_deref().unwrap_or_default())?;
     let since = params.since.as_deref().map(str::parse).transpose();
-    let since = since.map_err(|_| ControlError::with(ErrorName::OutOfRange, "since"))?;
+    let since =
+        since.map_err(|_| ControlError::with(ErrorName::OutOfRange, "since is a cursor of an event"))?;
     Ok((name, since))
 }

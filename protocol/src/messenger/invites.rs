@@ -42,11 +42,11 @@ impl Messenger {
         let uses = params.uses.unwrap_or(1);
         let life = params.expires_ms.unwrap_or(INVITE_MS);
         if uses == 0 || uses > INVITE_USES_MAX {
-            let range = format!("uses 1-{INVITE_USES_MAX}");
+            let range = format!("uses is from 1 to {INVITE_USES_MAX}");
             return Ok(Err(ControlError::with(ErrorName::OutOfRange, range)));
         }
         if !(MINUTE_MS..=LIFE_MS_MAX).contains(&life) {
-            return Ok(Err(ControlError::with(ErrorName::OutOfRange, "expires 1m-30d")));
+            return Ok(Err(ControlError::with(ErrorName::OutOfRange, "expires is from 1m to 30d")));
         }
         if rows::scan::<InviteRow>(step.store)?.len() >= INVITES_MAX {
             return Ok(Err(ControlError::with(ErrorName::TooMany, "invites")));

@@ -9,28 +9,52 @@ use crate::limits::NAME_BYTES_MAX;
 
 /// A name people can use: trimmed, without control characters, not empty, not too long.
 pub(crate) fn check(name: &str) -> Result<String, ControlError> {
-    let clean = clean(name);
-    if clean.is_empty() || clean.len() > NAME_BYTES_MAX || clean == "me" {
-        return Err(ControlError::with(ErrorName::BadName, NAME_BYTES_MAX.to_string()));
+    let shown = shown(name);
+    if shown.is_empty() || shown.len() > NAME_BYTES_MAX || shown == "me" {
+        return Err(bad_name());
     }
-    Ok(clean)
+    Ok(shown)
 }
 
-/// What a stranger calls itself, if it can be taken as a name: not what stands for oneself or an account.
+/// A name that a person gives, to a contact or to oneself.
+pub(crate) fn of_person(name: &str) -> Result<String, ControlError> {
+    let name = check(name)?;
+    if is_reserved(&name) { Err(bad_name()) } else { Ok(name) }
+}
+
+fn bad_name() -> ControlError {
+    ControlError::with(ErrorName::BadName, NAME_BYTES_MAX.to_string())
+}
+
+/// Stands for oneself, begins an account address, or is kept for groups.
+fn is_reserved(name: &str) -> bool {
+    let begins = |with: &str| name.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    name.eq_ignore_ascii_case("me") || begins("mur1") || begins("#")
+}
+
+/// What a stranger calls itself, if a person could be given it as a name; cut where that could not be longer.
 pub(crate) fn nickname(told: &str) -> Option<String> {
     let name = clean(told);
-    let reserved = name.is_empty() || name.eq_ignore_ascii_case("me") || name.starts_with("mur1");
-    (!reserved).then_some(name)
+    (!name.is_empty() && !is_reserved(&name)).then_some(name)
 }
 
 /// What can be shown of a stranger's nickname; never longer than a name may be.
 pub(crate) fn clean(name: &str) -> String {
     let mut out = String::new();
-    for c in without_escapes(name).trim().chars().filter(|c| !c.is_control() && !is_unseen(*c)) {
-        let c = if c.is_whitespace() { ' ' } else { c };
+    for c in shown(name).chars() {
         if out.len() + c.len_utf8() > NAME_BYTES_MAX {
             break;
         }
+        out.push(c);
+    }
+    out.trim().to_owned()
+}
+
+/// Of whatever length: what is seen of it, with one kind of white space.
+fn shown(name: &str) -> String {
+    let mut out = String::new();
+    for c in without_escapes(name).trim().chars().filter(|c| !c.is_control() && !is_unseen(*c)) {
+        let c = if c.is_whitespace() { ' ' } else { c };
         if c != ' ' || !out.ends_with(' ') {
             out.push(c);
         }
@@ -103,8 +127,21 @@ mod tests {
         for blank in ["\u{a0}", "\u{3000}", "  ", " \u{2003} "] {
             assert_eq!(clean(&format!("ann{blank}lee")), "ann lee", "{blank:?}");
         }
-        for bad in ["", " \u{7} ", "me"] {
-            assert_eq!(check(bad).map_err(|e| e.name), Err(ErrorName::BadName));
+        for bad in ["", " \u{7} ", "me", &format!("{longest}y")] {
+            assert_eq!(check(bad).map_err(|e| e.name), Err(ErrorName::BadName), "{bad}");
+        }
+    }
+
+    /// Story: a contact could be called `#team` or `mur1abc`, which a command may read as a group or an account.
+    #[test]
+    fn a_person_is_not_called_like_a_group_or_an_account() {
+        for bad in ["#team", " #", "mur1abc", "MUR1ABC", "me"] {
+            assert_eq!(of_person(bad).map_err(|e| e.name), Err(ErrorName::BadName), "{bad}");
+            assert_eq!(nickname(bad), None, "{bad}");
+        }
+        for good in ["team #1", "murmel", "mur", "-x"] {
+            assert_eq!(of_person(good), Ok(good.to_owned()));
+            assert_eq!(nickname(good), Some(good.to_owned()));
         }
     }
 }

@@ -327,7 +327,7 @@ impl Messenger {
         params: &AcceptRequestParams,
     ) -> Result<(AccountId, Option<String>), ControlError> {
         let account = self.requests.find(&params.id)?.account;
-        let name = params.name.as_deref().map(names::check).transpose()?;
+        let name = params.name.as_deref().map(names::of_person).transpose()?;
         if self.contacts.len() >= CONTACTS_MAX {
             return Err(ControlError::with(ErrorName::TooMany, format!("contacts: {CONTACTS_MAX}")));
         }
