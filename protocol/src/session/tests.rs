@@ -167,6 +167,9 @@ fn no_stolen_key_opens_what_follows_a_flip_each_way() {
     assert!(keys.iter().all(|key| thief.read_epoch(&Secret(*key), 4, header, 0).is_err()));
     let Turn::Ours(sending) = &bob.turn else { unreachable!() };
     assert!(thief.read_epoch(&sending.next_private, 4, header, 0).is_ok());
+    // Nor is that key enough without the root, which has all epochs before in it.
+    thief.root = Secret([0; 32]);
+    assert!(thief.read_epoch(&sending.next_private, 4, header, 0).is_err());
 }
 
 /// Bob's first answer, with a payload of the test's choosing behind his next key.

@@ -3,6 +3,7 @@
 
 use murmesh_protocol::control::MessageState;
 use murmesh_protocol::time::SECOND_MS;
+use murmesh_protocol::wire::frame::Frame;
 
 use crate::world::World;
 
@@ -16,6 +17,9 @@ fn no_text_and_no_name_is_in_custody_or_on_the_wire() {
     world.record = true;
     world.run(SECOND_MS);
     world.introduce(0, 1);
+    // One on the direct stream, where no mask is around what is sealed.
+    let direct = world.say(0, "p1", "canary-direct");
+    assert!(world.wait_state(0, &direct.id, MessageState::Delivered, 2 * SECOND_MS));
     world.stop(1);
     // 100 messages of ten canaries each; the nicknames are p0 and p1 with a canary beside them.
     let mut last = None;
@@ -28,6 +32,8 @@ fn no_text_and_no_name_is_in_custody_or_on_the_wire() {
     let seen: Vec<&[u8]> = world.recorded.iter().map(Vec::as_slice).collect();
     let kept: Vec<&[u8]> = world.nodes.iter().flat_map(|node| node.custody.held()).collect();
     assert!(kept.len() > 400 && seen.len() > 400, "there is something to look through");
+    let directly = |bytes: &&[u8]| matches!(Frame::from_bytes(bytes), Ok(Frame::Direct { .. }));
+    assert!(seen.iter().any(directly), "also on a direct stream");
     for haystack in seen.into_iter().chain(kept) {
         assert!(!contains(haystack, b"canary-"), "a text in clear");
         assert!(!contains(haystack, b"\x02p0") && !contains(haystack, b"\x02p1"), "a nickname in clear");
@@ -36,5 +42,5 @@ fn no_text_and_no_name_is_in_custody_or_on_the_wire() {
     assert!(world.nodes[0].private.values().any(|(_, value)| contains(value, b"canary-099-9")));
     world.start(1);
     world.run(20 * SECOND_MS);
-    assert_eq!(world.texts_from(1, "p0").len(), 100);
+    assert_eq!(world.texts_from(1, "p0").len(), 101);
 }

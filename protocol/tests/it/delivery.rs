@@ -265,6 +265,27 @@ fn mail_in_flight_to_who_lost_every_session_is_sealed_again() {
     assert_eq!(world.texts_from(1, "p0"), expected);
 }
 
+/// SPEC §8.2: what was `held` is not `queued` again, although after a week it is sealed anew and no copy of that is
+/// out yet.
+#[test]
+fn a_state_never_falls_back_though_a_message_is_sealed_again() {
+    let mut world = World::connected(57, 5);
+    world.stop(1);
+    let id = world.say(0, "p1", "patience").id;
+    assert!(world.wait_state(0, &id, MessageState::Held, 5 * SECOND_MS));
+    world.run(9 * DAY_MS);
+    assert!(why(&mut world, 0, &id).steps.iter().any(|step| step.result == "sealed again"));
+    world.start(1);
+    assert!(world.wait_state(0, &id, MessageState::Delivered, 60 * SECOND_MS));
+    let told = world.nodes[0].events.iter().filter_map(|event| match &event.body {
+        EventBody::MessageState { id: of, state, .. } if *of == id => Some(*state),
+        _ => None,
+    });
+    let mut states: Vec<MessageState> = told.collect();
+    states.dedup();
+    assert_eq!(states, [MessageState::Queued, MessageState::Held, MessageState::Delivered]);
+}
+
 /// The sender's database is restored from before the receipts: it seals everything again for a new
 /// session, so with new tags, under the same ids. Nobody is told of a message a second time.
 #[test]

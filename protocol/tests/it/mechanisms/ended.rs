@@ -33,16 +33,20 @@ fn text_until(seq: u8, expires: Time) -> Part {
 fn five_messages_within_a_day_that_cannot_be_opened_begin_the_session_anew() {
     let mut victim = Victim::new();
     let mut contact = Correspondent::connected(Mallory::new(), &mut victim);
-    let junk = |victim: &mut Victim, contact: &Correspondent, count: usize| {
-        (0..count).for_each(|i| contact.send(victim, vec![u8::try_from(i).unwrap(); 454]));
+    let mut sent = 0;
+    let mut junk = |victim: &mut Victim, contact: &Correspondent, count: usize| {
+        for _ in 0..count {
+            sent += 1;
+            contact.send(victim, vec![sent; 454]);
+        }
+        // They count when they have been looked for far ahead.
+        victim.run(FAR_AHEAD_MS);
     };
     junk(&mut victim, &contact, UNDECRYPTABLE_MAX - 1);
     victim.sleep(DAY_MS);
     junk(&mut victim, &contact, UNDECRYPTABLE_MAX - 1);
     assert!(!contact.is_asked_for(&victim), "too early");
     junk(&mut victim, &contact, 1);
-    // First they are looked for far ahead.
-    victim.run(FAR_AHEAD_MS);
     assert!(contact.is_asked_for(&victim), "the session is kept");
     let (before, shown) = (victim.contact().sessions, contact.mallory.manifest.clone());
     contact.publish(&mut victim, &shown, 8 * DAY_MS);

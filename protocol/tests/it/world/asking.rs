@@ -42,7 +42,11 @@ impl World {
     }
 
     pub(crate) fn invite(&mut self, node: usize) -> String {
-        let params = InviteParams { uses: None, expires_ms: None, no_address: false };
+        self.invite_for(node, None)
+    }
+
+    pub(crate) fn invite_for(&mut self, node: usize, uses: Option<u32>) -> String {
+        let params = InviteParams { uses, expires_ms: None, no_address: false };
         match self.call(node, Request::Invite(params)) {
             Ok(Reply::Invite(invite)) => invite.ticket,
             other => panic!("{other:?}"),
@@ -60,7 +64,12 @@ impl World {
     /// Introduces two nodes by ticket, and waits until messages flow both ways.
     pub(crate) fn introduce(&mut self, a: usize, b: usize) {
         let ticket = self.invite(a);
-        self.add(b, &ticket).unwrap();
+        self.introduce_by(&ticket, a, b);
+    }
+
+    /// By a ticket of the first.
+    pub(crate) fn introduce_by(&mut self, ticket: &str, a: usize, b: usize) {
+        self.add(b, ticket).unwrap();
         let connected = self.run_until(60 * SECOND_MS, |world| {
             [a, b].iter().all(|i| {
                 world.nodes[*i]
