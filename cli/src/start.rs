@@ -86,8 +86,7 @@ fn start_once(context: &Context<'_>, flags: &Up, passphrase: &Passphrase) -> Res
 pub(crate) fn become_node(context: &Context<'_>, flags: &Up, passphrase: &mut Passphrase) -> Failure {
     let mut exec = || {
         data_dir::make_usable(&context.data_dir)?;
-        // A node in the foreground asks nothing and tells its errors in JSON: what would stop it is
-        // found out first.
+        // A node in the foreground asks nothing: a passphrase that is missing is asked for first.
         match ask_offline::<IdReply>(context, &Request::IdShow(NoParams {}), passphrase) {
             Err(failure) if failure.problem != Problem::Node(ErrorName::NoAccount) => return Err(failure),
             Ok(_) | Err(_) => {}
