@@ -202,7 +202,7 @@ shapes! {
     PeerCounts {
         /// Open connections.
         connected: u64,
-        /// Peers whose addresses are known.
+        /// Peers that are connected, and others whose addresses are known.
         known: u64,
     }
     /// Health in `node.status`.
