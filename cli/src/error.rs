@@ -69,12 +69,14 @@ pub(crate) struct Failure {
     pub(crate) beside: Option<Box<serde_json::Value>>,
     /// A command that fits better than that of the table.
     pub(crate) next: Option<String>,
+    /// What may have been meant.
+    pub(crate) meant: Option<String>,
 }
 
 impl Failure {
     /// A problem without detail.
     pub(crate) fn new(problem: Problem) -> Failure {
-        Failure { problem, detail: None, beside: None, next: None }
+        Failure { problem, detail: None, beside: None, next: None, meant: None }
     }
 
     /// A problem with detail.
@@ -107,7 +109,11 @@ impl Failure {
     /// What happened, in words.
     pub(crate) fn message(&self) -> String {
         let detail = self.detail.as_deref().map(crate::text::one_line);
-        fill(self.entry().words, detail.as_deref())
+        let words = fill(self.entry().words, detail.as_deref());
+        match &self.meant {
+            Some(meant) => format!("{words}; did you mean {}?", crate::text::one_line(meant)),
+            None => words,
+        }
     }
 
     /// The command to type next; `global` repeats the `--data-dir` of this call, so that the hint can
