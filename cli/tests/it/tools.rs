@@ -87,6 +87,8 @@ fn a_manual_page_of_every_command() {
     for (name, said) in [
         ("murmesh.1", "First steps"),
         ("murmesh-send.1", "Exit status 0 means"),
+        ("murmesh-send.1", "DATA_DIR"),
+        ("murmesh-up.1", "PASSPHRASE_FILE"),
         ("murmesh-contact-rename.1", "The new name"),
         ("murmesh-api-call.1", "standard input"),
     ] {
