@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use murmesh_protocol::control::files::{SOCKET, SOCKET_PATH_BYTES_MAX};
 use murmesh_protocol::control::{
-    API_VERSION, ControlError, ErrorName, Event, EventKind, HelloParams, HelloReply, Request,
-    SubscribeParams, SubscribeReply,
+    API_VERSION, ContactsReply, ControlError, ErrorName, Event, EventKind, HelloParams, HelloReply, NoParams,
+    Request, StatusReply, SubscribeParams, SubscribeReply,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::data_dir::{system_words, unusable};
 use crate::error::{Failure, Problem};
+use crate::words::is_near;
 
 /// How long an answer may take. The node answers from memory and disk, never from the network.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
@@ -124,6 +125,13 @@ impl Client {
         self.hello.pid
     }
 
+    /// The node's PeerId, to tell it from others on the screen; empty if it does not say.
+    pub(crate) fn own_peer(&mut self) -> String {
+        self.call::<StatusReply>(&Request::Status(NoParams {}))
+            .map(|status| status.peer_id)
+            .unwrap_or_default()
+    }
+
     /// Asks, and waits for the answer. Events that come first are kept for [`Client::next_event`].
     pub(crate) fn call<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Failure> {
         let patience = Instant::now() + ANSWER_PATIENCE;
@@ -138,7 +146,26 @@ impl Client {
         request: &Request,
         deadline: Instant,
     ) -> Result<Option<T>, Failure> {
-        self.exchange(request, deadline)?.map(shaped).transpose()
+        match self.exchange(request, deadline) {
+            Err(failure) if failure.problem == Problem::Node(ErrorName::NoSuchContact) => {
+                Err(self.with_nearest(failure, deadline))
+            }
+            answered => answered?.map(shaped).transpose(),
+        }
+    }
+
+    /// Adds the one contact whose name is nearly what was typed.
+    fn with_nearest(&mut self, failure: Failure, deadline: Instant) -> Failure {
+        let Some(typed) = failure.detail.clone() else { return failure };
+        let contacts = self.exchange(&Request::Contacts(NoParams {}), deadline);
+        // Without an answer the failure is told as it is.
+        let reply = contacts.ok().flatten().and_then(|answer| shaped::<ContactsReply>(answer).ok());
+        let names = reply.into_iter().flat_map(|reply| reply.contacts).map(|contact| contact.name);
+        let mut near = names.filter(|name| is_near(&typed, name));
+        match (near.next(), near.next()) {
+            (Some(name), None) => Failure { meant: Some(name), ..failure },
+            _ => failure,
+        }
     }
 
     /// Asks by the name of a method, which this version need not know.

@@ -1,12 +1,13 @@
 //! Errors as people and bots meet them: a stable code, a name, words, a command to type next, and an
 //! exit status. The words are in [`table`]; this file looks them up and fills them in.
 
+pub(crate) use murmesh_protocol::control::error::exit;
+use murmesh_protocol::control::error::words::{fill, hint_for, hint_of_free_port};
 use murmesh_protocol::control::{ControlError, ErrorName};
 use serde::Serialize;
 
 pub(crate) use self::table::{Entry, TABLE};
 
-pub(crate) mod exit;
 mod table;
 
 /// What went wrong: the node's errors, and those that only a client can have.
@@ -68,12 +69,14 @@ pub(crate) struct Failure {
     pub(crate) beside: Option<Box<serde_json::Value>>,
     /// A command that fits better than that of the table.
     pub(crate) next: Option<String>,
+    /// What may have been meant.
+    pub(crate) meant: Option<String>,
 }
 
 impl Failure {
     /// A problem without detail.
     pub(crate) fn new(problem: Problem) -> Failure {
-        Failure { problem, detail: None, beside: None, next: None }
+        Failure { problem, detail: None, beside: None, next: None, meant: None }
     }
 
     /// A problem with detail.
@@ -105,21 +108,25 @@ impl Failure {
 
     /// What happened, in words.
     pub(crate) fn message(&self) -> String {
-        fill(self.entry().words, self.detail.as_deref())
+        let detail = self.detail.as_deref().map(crate::text::one_line);
+        let words = fill(self.entry().words, detail.as_deref());
+        match &self.meant {
+            Some(meant) => format!("{words}; did you mean {}?", crate::text::one_line(meant)),
+            None => words,
+        }
     }
 
     /// The command to type next; `global` repeats the `--data-dir` of this call, so that the hint can
     /// be pasted.
     pub(crate) fn hint(&self, global: &str) -> String {
-        let hint = self.next.clone().unwrap_or_else(|| self.entry().hint.to_owned());
-        let elsewhere = ["--data-dir", "murmesh help", "--version"].iter().any(|part| hint.contains(part));
-        if elsewhere { hint } else { hint + global }
+        hint_for(self.next.as_deref().unwrap_or(self.entry().hint), global)
     }
 }
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
-        let next = error.detail.as_deref().filter(|_| error.name == ErrorName::Listen).and_then(free_port);
+        let next =
+            error.detail.as_deref().filter(|_| error.name == ErrorName::Listen).and_then(hint_of_free_port);
         let detail = if error.name == ErrorName::BadText {
             error.detail.map(|most| format!("it has to have 1 to {most} bytes"))
         } else {
@@ -130,18 +137,6 @@ impl From<ControlError> for Failure {
             Some(place) => failure.beside(place),
             None => failure,
         }
-    }
-}
-
-/// A port that is taken: another one on the same interface, not on all of them.
-fn free_port(detail: &str) -> Option<String> {
-    let (address, _) = detail.split_once(' ').filter(|(_, why)| why.contains("in use"))?;
-    match *address.trim_end_matches(':').split('/').collect::<Vec<_>>() {
-        ["", ip, host, kind @ ("tcp" | "udp"), _, ref rest @ ..] => {
-            let rest: String = rest.iter().map(|part| format!("/{part}")).collect();
-            Some(format!("murmesh up --listen /{ip}/{host}/{kind}/0{rest}"))
-        }
-        _ => None,
     }
 }
 
@@ -158,20 +153,6 @@ pub(crate) fn entry_of_code(code: &str) -> Option<&'static Entry> {
 /// The row of a name like `no-such-contact`.
 pub(crate) fn entry_of_name(name: &str) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.name == name)
-}
-
-/// Fills `{}`; a part in brackets goes when there is nothing to fill in.
-fn fill(template: &str, detail: Option<&str>) -> String {
-    let detail = detail.map(crate::text::one_line);
-    let text = match (template.split_once('['), &detail) {
-        (None, _) => template.to_owned(),
-        (Some(_), Some(_)) => template.replace(['[', ']'], ""),
-        (Some((before, rest)), None) => {
-            let after = rest.split_once(']').map_or("", |(_, after)| after);
-            format!("{before}{after}")
-        }
-    };
-    text.replace("{}", detail.as_deref().unwrap_or("it"))
 }
 
 #[cfg(test)]
@@ -261,16 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_node_are_those_of_the_protocol() {
-        for name in ErrorName::ALL {
-            let json = serde_json::to_value(name).unwrap();
-            assert_eq!(json, Failure::new(Problem::Node(*name)).entry().name);
-        }
-    }
-
-    #[test]
     fn rows_are_in_style() {
-        for entry in TABLE {
+        for entry in TABLE.iter() {
             assert!(entry.code.len() == 5 && entry.code.starts_with('E'), "{}", entry.code);
             let first = entry.words.chars().next().unwrap();
             assert!(!first.is_uppercase() && !entry.words.ends_with('.'), "{}", entry.words);
@@ -285,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_hint_is_a_command_that_the_parser_takes() {
-        for entry in TABLE {
+        for entry in TABLE.iter() {
             for detail in [None, Some("/tmp/a dir; rm"), Some("m-1"), Some("64")] {
                 let failure = Failure { detail: detail.map(str::to_owned), ..Failure::new(entry.problem) };
                 let hint = failure.hint(" --data-dir /tmp/d");
@@ -299,11 +272,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_part_in_brackets_goes_without_detail() {
-        assert_eq!(fill("not a ticket[: {}]; nothing", Some("x")), "not a ticket: x; nothing");
-        assert_eq!(fill("not a ticket[: {}]; nothing", None), "not a ticket; nothing");
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use clap::ColorChoice;
 use clap::builder::StyledStr;
+use murmesh_protocol::control::error::words;
 use serde::Serialize;
 
 use crate::args::{Global, When};
@@ -221,15 +222,9 @@ impl Output {
     }
 }
 
-/// As a shell takes it back: quoted only where it must be.
+/// As a shell takes it back, on one line.
 pub(crate) fn quoted(text: &str) -> String {
-    let text = one_line(text);
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ':');
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    words::quoted(&one_line(text))
 }
 
 /// The line of a document, for whoever is given it otherwise than on standard output.

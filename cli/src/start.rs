@@ -86,8 +86,7 @@ fn start_once(context: &Context<'_>, flags: &Up, passphrase: &Passphrase) -> Res
 pub(crate) fn become_node(context: &Context<'_>, flags: &Up, passphrase: &mut Passphrase) -> Failure {
     let mut exec = || {
         data_dir::make_usable(&context.data_dir)?;
-        // A node in the foreground asks nothing and tells its errors in JSON: what would stop it is
-        // found out first.
+        // A node in the foreground asks nothing: a passphrase that is missing is asked for first.
         match ask_offline::<IdReply>(context, &Request::IdShow(NoParams {}), passphrase) {
             Err(failure) if failure.problem != Problem::Node(ErrorName::NoAccount) => return Err(failure),
             Ok(_) | Err(_) => {}
@@ -247,10 +246,7 @@ pub(crate) fn stop(context: &Context<'_>) -> Result<(), Failure> {
     let kill_at = Instant::now() + STOP_PATIENCE;
     let connect = |give_up_at| Client::connect(&context.data_dir, Some(give_up_at));
     match connect(Instant::now() + STOP_ANSWER_PATIENCE) {
-        // Whoever wants it to end has that, or means another directory.
-        Ok(None) if is_free(&lock) => {
-            return Err(Failure::new(Problem::NotRunning).next("murmesh help down"));
-        }
+        Ok(None) if is_free(&lock) => return Err(Failure::new(Problem::NotRunning)),
         // It is starting, or stopping already: a signal makes sure of the latter.
         Ok(None) => signal(&lock, Signal::TERM)?,
         Ok(Some(mut client)) => {

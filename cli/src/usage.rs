@@ -20,14 +20,27 @@ pub(crate) fn mistaken_for_help(raw: &[OsString]) -> Option<Failure> {
         word == "--help"
             || short(word).is_some_and(|flags| flags.trim_start_matches(['q', 'v']).starts_with('h'))
     };
-    let word = words.into_iter().find(|word| asked(word))?;
-    if short(&word).is_none_or(|flags| flags.chars().all(|flag| SHORT_FLAGS.contains(&flag))) {
+    let words = words.collect::<Vec<_>>();
+    let at = words.iter().position(|word| asked(word))?;
+    let (before, word) = (words.get(..at)?, words.get(at)?);
+    let (page, _) = page_of(raw);
+    // Somebody to send to comes first: what follows may be a text that nobody looked at.
+    let mut behind = before.iter().skip_while(|word| *word != "send").skip(1);
+    if page == ["send"] && behind.any(|word| !word.starts_with('-')) && known(word) {
+        let words = format!("is {word} the text? nothing was sent{AFTER_DASHES}");
+        return Some(Failure::with(Problem::Usage, words).next("murmesh help send"));
+    }
+    if known(word) {
         return None;
     }
-    let (page, _) = page_of(raw);
     let text = if page == ["send"] { AFTER_DASHES } else { "" };
     let words = format!("there is no option {word} here{text}");
     Some(Failure::with(Problem::Usage, words).next(format!("murmesh help {}", page.join(" ")).trim_end()))
+}
+
+/// `--help`, or letters that all are flags.
+fn known(word: &str) -> bool {
+    short(word).is_none_or(|flags| flags.chars().all(|flag| SHORT_FLAGS.contains(&flag)))
 }
 
 /// The letters after a single `-`.

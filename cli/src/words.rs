@@ -100,6 +100,11 @@ pub(crate) fn short_peer(peer_id: &str) -> String {
     }
 }
 
+/// `this node`, or the end of another one's PeerId.
+pub(crate) fn peer_or_own(peer_id: &str, own: &str) -> String {
+    if peer_id == own { "this node".to_owned() } else { short_peer(peer_id) }
+}
+
 /// The start of a message id: enough to name it.
 pub(crate) fn short_message(id: &str) -> String {
     one_line(id).chars().take(10).collect()
@@ -130,6 +135,27 @@ pub(crate) fn reason(reason: QueuedReason, to: &str) -> String {
         QueuedReason::NotConnectedYet => format!("{to} has not answered the request yet; it goes then"),
         QueuedReason::Offline => "kept here; no other node can be reached".to_owned(),
     }
+}
+
+/// The same but for the case of letters, or for one character that is wrong, missing, too many or in its
+/// neighbour's place.
+pub(crate) fn is_near(typed: &str, name: &str) -> bool {
+    let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<_>>();
+    let (typed, name) = (lower(typed), lower(name));
+    let start = typed.iter().zip(&name).take_while(|(a, b)| a == b).count();
+    let after = |text: &[char], skipped: usize| text.get(start + skipped..).map(<[char]>::to_vec);
+    let same = |a: Option<Vec<char>>, b: Option<Vec<char>>| a.is_some() && a == b;
+    let swapped = || {
+        let pair = |text: &[char]| Some((*text.get(start)?, *text.get(start + 1)?));
+        pair(&typed).is_some_and(|(a, b)| pair(&name) == Some((b, a)))
+            && same(after(&typed, 2), after(&name, 2))
+    };
+    typed == name
+        || (name.len() > 2
+            && (same(after(&typed, 1), after(&name, 1))
+                || same(after(&typed, 1), after(&name, 0))
+                || same(after(&typed, 0), after(&name, 1))
+                || swapped()))
 }
 
 #[cfg(test)]

@@ -9,14 +9,19 @@ use libp2p::Multiaddr;
 use murmesh_node::config::{Config, Overrides, Profile, Shown};
 use murmesh_node::store::Unlock;
 use murmesh_node::{Node, logging, offline};
-use murmesh_protocol::control::files::{LOG, REQUEST_LINE_BYTES_MAX, STARTUP_ERROR};
+use murmesh_protocol::control::error::exit;
+use murmesh_protocol::control::files::{LOG, REQUEST_LINE_BYTES_MAX};
 use murmesh_protocol::control::{ControlError, ErrorName};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
+use self::failed_start::{NO_DATA_DIR, complain};
+
+mod failed_start;
+
 /// The node of murmesh: keeps the connections, the mail of others and the account's messages.
 #[derive(Parser)]
-#[command(name = "murmeshd", version, args_conflicts_with_subcommands = true)]
+#[command(name = "murmeshd", version, args_conflicts_with_subcommands = true, after_help = failed_start::statuses())]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -90,25 +95,23 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return complain(&error.to_string()),
+        Err(error) => return complain(&error.to_string(), exit::OTHER),
     };
     match arguments.command {
         Some(Command::Config { data_dir: given, config }) => match data_dir(given) {
             Some(data_dir) => show_config(&data_dir, config.as_deref()),
-            None => complain(NO_DATA_DIR),
+            None => complain(NO_DATA_DIR, exit::USAGE),
         },
         Some(Command::Offline(place)) => match data_dir(place.data_dir) {
             Some(data_dir) => runtime.block_on(answer_offline(&data_dir, place.passphrase_file.as_deref())),
-            None => complain(NO_DATA_DIR),
+            None => complain(NO_DATA_DIR, exit::USAGE),
         },
         None => match data_dir(arguments.run.place.data_dir.clone()) {
             Some(data_dir) => runtime.block_on(run(&data_dir, arguments.run)),
-            None => complain(NO_DATA_DIR),
+            None => complain(NO_DATA_DIR, exit::USAGE),
         },
     }
 }
-
-const NO_DATA_DIR: &str = "no data directory: give --data-dir or set MURMESH_DATA_DIR";
 
 /// The one given, or the user's.
 fn data_dir(given: Option<PathBuf>) -> Option<PathBuf> {
@@ -116,12 +119,6 @@ fn data_dir(given: Option<PathBuf>) -> Option<PathBuf> {
     given
         .or_else(|| Some(absolute("XDG_DATA_HOME")?.join("murmesh")))
         .or_else(|| Some(absolute("HOME")?.join(".local/share/murmesh")))
-}
-
-fn complain(text: &str) -> ExitCode {
-    // Nobody to tell if stderr is closed.
-    let _ = writeln!(std::io::stderr(), "murmeshd: {text}");
-    ExitCode::FAILURE
 }
 
 /// In the form of an answer of the control API, to which it does not belong: a client runs this.
@@ -132,7 +129,7 @@ fn show_config(data_dir: &Path, file: Option<&Path>) -> ExitCode {
     };
     match std::io::stdout().lock().write_all(format!("{answer}\n").as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error.to_string()),
+        Err(error) => complain(&error.to_string(), exit::OTHER),
     }
 }
 
@@ -140,14 +137,14 @@ async fn answer_offline(data_dir: &Path, passphrase_file: Option<&Path>) -> Exit
     let mut line = Vec::new();
     let limit = u64::try_from(REQUEST_LINE_BYTES_MAX).unwrap_or(u64::MAX);
     if let Err(error) = std::io::stdin().lock().take(limit).read_to_end(&mut line) {
-        return complain(&error.to_string());
+        return complain(&error.to_string(), exit::OTHER);
     }
     let text = String::from_utf8_lossy(&line);
     let unlock = read_passphrase(passphrase_file);
     let answer = offline::answer(data_dir, unlock, text.lines().next().unwrap_or_default()).await;
     match std::io::stdout().lock().write_all(answer.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error.to_string()),
+        Err(error) => complain(&error.to_string(), exit::OTHER),
     }
 }
 
@@ -171,19 +168,35 @@ async fn run(data_dir: &Path, arguments: Run) -> ExitCode {
         signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     let signals = match signals {
         Ok(signals) => signals,
-        Err(error) => return complain(&error.to_string()),
+        Err(error) => return complain(&error.to_string(), exit::OTHER),
     };
     match started(data_dir, &arguments).await {
         Ok(node) => {
+            if !arguments.detached {
+                say_where(&node).await;
+            }
             until_asked(&node, signals).await;
             node.stop().await;
             ExitCode::SUCCESS
         }
         Err(error) => {
-            tell_startup_error(data_dir, &error);
-            ExitCode::FAILURE
+            if arguments.detached {
+                // In the foreground the log is on the terminal, where the words below are.
+                tracing::error!(error = error.name.row().name, detail = error.detail, "not started");
+            }
+            failed_start::tell(data_dir, arguments.place.data_dir.is_some(), &error)
         }
     }
+}
+
+/// On a terminal and in a supervisor's journal, as `murmesh up` says it.
+async fn say_where(node: &Node) {
+    let Ok(status) = node.status().await else { return };
+    let bare = |address: &String| format!("listen   {}\n", address.split("/p2p/").next().unwrap_or_default());
+    let listen = status.listen.iter().map(bare).collect::<String>();
+    let text = format!("running: process {}\npeer     {}\n{listen}", status.pid, status.peer_id);
+    // Whoever closed it does not want to know.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 async fn started(data_dir: &Path, arguments: &Run) -> Result<Node, ControlError> {
@@ -230,16 +243,4 @@ async fn until_asked(node: &Node, (mut term, mut int): (Signal, Signal)) {
         _ = int.recv() => tracing::info!("asked to end by SIGINT"),
         () = node.stop_asked() => tracing::info!("asked to end by a client"),
     }
-}
-
-fn tell_startup_error(data_dir: &Path, error: &ControlError) {
-    let text = serde_json::to_string(error).unwrap_or_default();
-    tracing::error!(error = %text, "not started");
-    let written = murmesh_node::make_data_dir(data_dir)
-        .and_then(|()| std::fs::write(data_dir.join(STARTUP_ERROR), &text));
-    if let Err(problem) = written {
-        tracing::error!(%problem, "the reason cannot be written down");
-    }
-    // A failed start says why even before logging is set up; nobody to tell if stderr is closed.
-    let _ = writeln!(std::io::stderr(), "murmeshd: not started: {text}");
 }

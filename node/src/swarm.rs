@@ -76,7 +76,7 @@ pub struct NetworkStatus {
     pub role: Role,
     /// Peers that are up.
     pub connected: usize,
-    /// Peers whose addresses are known.
+    /// Peers that are up, and others whose addresses are known.
     pub known: usize,
     /// Other peers that would keep mail.
     pub custodians_known: usize,

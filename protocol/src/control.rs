@@ -3,7 +3,7 @@
 //! Plain types with their JSON shapes; no transport. The node frames them as JSON-RPC 2.0, one object
 //! a line; the CLI prints them. A shipped shape is only ever added to, so params refuse unknown fields
 //! and replies do not: an older client reads a newer node.
-//! Text for people is made in the CLI: errors here carry a name and data.
+//! Errors carry a name and data; their words for people are a table beside them.
 
 use serde::{Deserialize, Serialize};
 
@@ -202,7 +202,7 @@ shapes! {
     PeerCounts {
         /// Open connections.
         connected: u64,
-        /// Peers whose addresses are known.
+        /// Peers that are connected, and others whose addresses are known.
         known: u64,
     }
     /// Health in `node.status`.

@@ -40,8 +40,12 @@ pub(super) fn call(context: &Context<'_>, method: &str, params: Option<String>) 
         Some(text) => object(text)?,
     };
     let result = context.node()?.call_method(method, params).map_err(|failure| {
-        let misunderstood = failure.problem == Problem::Node(ErrorName::BadRequest);
-        if misunderstood { failure.next("murmesh api schema") } else { failure }
+        if failure.problem != Problem::Node(ErrorName::BadRequest) {
+            return failure;
+        }
+        // The place is one of a line that nobody typed.
+        let detail = failure.detail.as_deref().map(|detail| without_place(detail).to_owned());
+        Failure { detail, ..failure }.next("murmesh api schema")
     })?;
     if context.output.is_json() {
         context.output.document(&Called { result })?;
@@ -53,7 +57,19 @@ pub(super) fn call(context: &Context<'_>, method: &str, params: Option<String>) 
 
 fn object(text: &str) -> Result<Map<String, Value>, Failure> {
     serde_json::from_str(text).map_err(|error| {
-        Failure::with(Problem::Usage, format!("params are one JSON object: {error}"))
+        let why = error.to_string();
+        let why = match (error.line(), error.column()) {
+            (_, 0) | (2.., _) if text.trim().is_empty() => "nothing was given".to_owned(),
+            (1, at) if at > 0 => format!("{} at character {at}", without_place(&why)),
+            (0 | 1, _) => without_place(&why).to_owned(),
+            _ => why,
+        };
+        Failure::with(Problem::Usage, format!("params are one JSON object: {why}"))
             .next("murmesh help api call")
     })
+}
+
+/// What the parser says without ` at line 1 column 46`.
+fn without_place(text: &str) -> &str {
+    text.rsplit_once(" at line ").map_or(text, |(words, _)| words)
 }

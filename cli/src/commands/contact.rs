@@ -29,7 +29,9 @@ pub(super) fn list(context: &Context<'_>) -> Outcome {
         lines.collect::<String>()
     })?;
     if reply.contacts.is_empty() {
-        context.output.talk(&format!("no contacts yet: murmesh invite --qr{}", context.same_directory()));
+        let same = context.same_directory();
+        let ways = format!("murmesh invite --qr{same}, or with somebody's ticket: murmesh add{same}");
+        context.output.talk(&format!("no contacts yet: {ways}"));
     }
     Ok(exit::DONE)
 }

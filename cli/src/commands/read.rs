@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::duration::parse_ms;
 use crate::error::{Failure, Problem, exit};
 use crate::text::{many_lines, one_line};
-use crate::words::{moment, now, short_peer, span, state};
+use crate::words::{moment, now, peer_or_own, span, state};
 
 /// A message that took longer is worth a word.
 const WAITED_MS: u64 = 2 * SECOND_MS;
@@ -32,12 +32,20 @@ pub(super) fn run(context: &Context<'_>, args: Read) -> Outcome {
     if args.follow {
         return follow(context, params);
     }
-    let reply: ReadReply = context.node()?.call(&Request::Read(params))?;
-    context.output.answer(&reply, || reply.messages.iter().map(|message| words(message) + "\n").collect())?;
+    let mut client = context.node()?;
+    let own = own_peer(context, &mut client);
+    let reply: ReadReply = client.call(&Request::Read(params))?;
+    let lines = || reply.messages.iter().map(|message| words(message, &own) + "\n").collect();
+    context.output.answer(&reply, lines)?;
     if reply.messages.is_empty() {
         context.output.talk("nothing to read");
     }
     Ok(exit::DONE)
+}
+
+/// Asked for only where it is shown.
+fn own_peer(context: &Context<'_>, client: &mut Client) -> String {
+    if context.output.is_json() { String::new() } else { client.own_peer() }
 }
 
 /// Subscribes before it reads, so that nothing falls between; reads again at every event, because
@@ -46,7 +54,7 @@ pub(super) fn run(context: &Context<'_>, args: Read) -> Outcome {
 fn follow(context: &Context<'_>, params: ReadParams) -> Outcome {
     let mut client = context.node_or_start()?;
     client.subscribe(None, &[EventKind::MessageReceived])?;
-    let mut shown = Shown::default();
+    let mut shown = Shown { own: own_peer(context, &mut client), ..Shown::default() };
     let first: ReadReply = client.call(&Request::Read(params.clone()))?;
     for message in &first.messages {
         shown.show(context, message)?;
@@ -89,6 +97,8 @@ fn first_of(first: &ReadReply, message: &MessageReply) -> bool {
 /// What `--follow` has shown, the latest [`SHOWN_MAX`].
 #[derive(Default)]
 struct Shown {
+    /// The node's PeerId.
+    own: String,
     ids: BTreeSet<String>,
     order: VecDeque<String>,
 }
@@ -108,7 +118,7 @@ impl Shown {
         {
             self.ids.remove(&oldest);
         }
-        context.output.answer(message, || words(message))
+        context.output.answer(message, || words(message, &self.own))
     }
 }
 
@@ -125,7 +135,7 @@ fn since(text: &str) -> Result<Timestamp, Failure> {
 }
 
 /// `14:02  alice: hello  (waited 3 h 12 min; kept by …Abcdefgh)`, and a line before it for a gap.
-fn words(message: &MessageReply) -> String {
+fn words(message: &MessageReply, own: &str) -> String {
     let gap = match message.gap_before {
         0 => String::new(),
         missing => format!("       … {missing} before this one not here yet\n"),
@@ -133,17 +143,17 @@ fn words(message: &MessageReply) -> String {
     let mine = message.from == "me";
     let who = if mine { format!("me to {}", one_line(&message.to)) } else { one_line(&message.from) };
     let at = message.received_at.unwrap_or(message.at);
-    let remark = if mine { format!("({})", state(message.state)) } else { waited(message) };
+    let remark = if mine { format!("({})", state(message.state)) } else { waited(message, own) };
     let text = many_lines(&message.text, "       ");
     let late = if remark.is_empty() { String::new() } else { format!("  {remark}") };
     format!("{gap}{}  {who}: {text}{late}", moment(at))
 }
 
 /// How long it waited and who kept it.
-fn waited(message: &MessageReply) -> String {
+fn waited(message: &MessageReply, own: &str) -> String {
     let waited_ms = message.received_at.map_or(0, |at| at.0.since(message.at.0));
     let kept = match (&message.kept_by, message.path) {
-        (Some(peer), _) => format!("kept by {}", short_peer(&one_line(peer))),
+        (Some(peer), _) => format!("kept by {}", peer_or_own(&one_line(peer), own)),
         (None, Some(Path::Mailbox)) => "kept by others".to_owned(),
         (None, _) if waited_ms < WAITED_MS => return String::new(),
         (None, _) => "kept by the sender".to_owned(),

@@ -40,7 +40,12 @@ struct Sent {
 }
 
 pub(super) fn run(context: &Context<'_>, args: Send) -> Outcome {
+    let given = args.text.is_some();
     let text = text(context, args.text, &args.who)?;
+    if text.is_empty() && !given {
+        let why = "there is no TEXT, and nothing on standard input; a text that begins with - goes after --";
+        return Err(bad_text(why.to_owned()));
+    }
     if text.trim().is_empty() {
         return Err(bad_text("it is empty, or only white space".to_owned()));
     }

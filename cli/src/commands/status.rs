@@ -23,15 +23,8 @@ pub(super) fn screen(status: &StatusReply, same: &str) -> String {
         // A String takes whatever is written to it.
         let _infallible = writeln!(text, "{name:<8} {value}");
     };
-    row(
-        "node",
-        format!(
-            "running since {}, process {}, {}",
-            moment(status.started_at),
-            status.pid,
-            one_line(&status.role)
-        ),
-    );
+    row("node", format!("running since {}, process {}", moment(status.started_at), status.pid,));
+    row("role", words_of_role(&status.role));
     row("peer", one_line(&status.peer_id));
     match &status.account {
         Some(account) => {
@@ -112,6 +105,15 @@ pub(super) fn way_in(account: bool, same: &str) -> String {
         format!("a ticket is a way in: murmesh add{same}")
     } else {
         "how to name one: murmesh help up".to_owned()
+    }
+}
+
+/// What others may expect of the node; a role of a newer node is shown as it is.
+fn words_of_role(role: &str) -> String {
+    match role {
+        "full" => "full: reachable, so others may choose it to keep their mail".to_owned(),
+        "light" => "light: not proven reachable yet; keeps mail in a small network only".to_owned(),
+        other => one_line(other),
     }
 }
 

@@ -17,7 +17,6 @@ use crate::output::quoted;
 use crate::passphrase::Passphrase;
 use crate::start;
 use crate::text::one_line;
-use crate::words::count;
 
 /// How long a person waits for what is said about mail; a bot does not.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -112,9 +111,9 @@ fn about_mail(status: &StatusReply, same: &str) -> String {
     }
     match status.custodians_known {
         0 => "no other peer known yet: messages to people who are offline wait here".to_owned(),
-        known => format!(
-            "messages to people who are offline are kept by others too: {} known",
-            count(known, "peer")
-        ),
+        // Nobody is offline while their own node is up: of a single one that matters.
+        1 => "messages to people who are offline are kept by 1 other peer too, except those to its owner"
+            .to_owned(),
+        known => format!("messages to people who are offline are kept by others too: {known} peers known"),
     }
 }

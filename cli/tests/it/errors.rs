@@ -46,16 +46,9 @@ fn the_hint_repeats_the_data_directory_of_the_call() {
 #[test]
 fn without_a_node_what_starts_none_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    for line in [
-        "status",
-        "down",
-        "read",
-        "outbox list",
-        "contact list",
-        "why 3f9a27",
-        "peer list",
-        "send bob hi --no-start",
-    ] {
+    for line in
+        ["status", "read", "outbox list", "contact list", "why 3f9a27", "peer list", "send bob hi --no-start"]
+    {
         let ran = Run::new(dir.path(), &line.split(' ').collect::<Vec<_>>()).run();
         assert_eq!(ran.status, 3, "{line}");
         assert!(ran.stderr.starts_with("error: no node is running on this data directory (E0101)"), "{line}");

@@ -175,12 +175,15 @@ fn who_is_written_to_is_checked_before_the_text_is_asked_for() {
 
 /// Story: whoever wanted a node to end was told to start one.
 #[test]
-fn down_without_a_node_does_not_hint_to_start_one() {
+fn down_without_a_node_has_nothing_to_do_and_does_not_hint_to_start_one() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("private.db"), "").unwrap();
     let ran = Run::new(dir.path(), &["down"]).run();
-    assert!(ran.status == 3 && ran.stderr.contains("E0101"), "{}", ran.all());
-    assert_eq!(ran.hint().unwrap(), ["help", "down"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "not running\n"), "{}", ran.all());
+    let told = format!("no node runs on {}; of another directory: murmesh help down\n", dir.path().display());
+    assert_eq!(ran.stderr, told);
+    let ran = Run::new(dir.path(), &["down", "--json"]).run();
+    assert_eq!(ran.all(), "exit 0\n{\"v\":1,\"state\":\"not-running\"}\n--\n");
     assert_eq!(Run::new(dir.path(), &["status"]).run().hint().unwrap(), ["up"]);
 }
 
@@ -295,4 +298,16 @@ exit 0
 
 "#]]
     );
+    let mut own = crate::fake::status();
+    own["peer_id"] = json!("12D3KooWAbcdefgh");
+    let told = fake.only("node.status", Canned::Ok(own, vec![])).murmesh(&["read"]).run().stdout;
+    assert!(told.contains("(waited 500 ms; kept by this node)"), "{told}");
+}
+
+/// Story: an empty list told only one of the two ways to a contact.
+#[test]
+fn an_empty_list_tells_both_ways_to_a_contact() {
+    let fake = Fake::start().ok("contact.list", json!({"contacts": []}));
+    let ran = fake.murmesh(&["contact", "list"]).run();
+    assert_eq!(ran.stderr, "no contacts yet: murmesh invite --qr, or with somebody's ticket: murmesh add\n");
 }

@@ -64,7 +64,8 @@ fn status_on_one_screen() {
         fake.murmesh(&["status"]).run().all(),
         str![[r#"
 exit 0
-node     running since 2 Jan 2001 03:04, process 4242, full
+node     running since 2 Jan 2001 03:04, process 4242
+role     full: reachable, so others may choose it to keep their mail
 peer     12D3KooWFakeAlice
 account  alice mur1alice
 listen   /ip4/127.0.0.1/tcp/4001
@@ -80,6 +81,23 @@ health   all is well
 }
 
 #[test]
+fn a_light_node_is_told_in_words() {
+    let mut light = crate::fake::status();
+    light["role"] = json!("light");
+    light["custodians_known"] = json!(1);
+    let fake = Fake::start().only("node.status", Canned::Ok(light, vec![]));
+    let screen = fake.murmesh(&["status"]).run().stdout;
+    assert!(
+        screen.contains("\nrole     light: not proven reachable yet; keeps mail in a small network only\n"),
+        "{screen}"
+    );
+    let told = fake.murmesh(&["up"]).run().stderr;
+    let words =
+        "messages to people who are offline are kept by 1 other peer too, except those to its owner\n";
+    assert_eq!(told, words);
+}
+
+#[test]
 fn health_is_told_with_what_to_type() {
     let mut sick = crate::fake::status();
     sick["account"] = json!(null);
@@ -90,7 +108,8 @@ fn health_is_told_with_what_to_type() {
         ran.all(),
         str![[r#"
 exit 9
-node     running since 2 Jan 2001 03:04, process 4242, full
+node     running since 2 Jan 2001 03:04, process 4242
+role     full: reachable, so others may choose it to keep their mail
 peer     12D3KooWFakeAlice
 account  none: keeps mail for others only
 listen   /ip4/127.0.0.1/tcp/4001
@@ -393,6 +412,11 @@ exit 0
 
 "#]]
     );
+    let mut own = crate::fake::status();
+    own["peer_id"] = json!("12D3KooWAbcdefgh");
+    let fake = fake.only("node.status", Canned::Ok(own, vec![]));
+    let told = fake.murmesh(&["why", "3f9a27"]).run().stdout;
+    assert!(told.contains("  deposit    this node  stored\n"), "{told}");
     assert_data_eq!(
         fake.murmesh(&["peer", "list"]).run().all(),
         str![[r#"

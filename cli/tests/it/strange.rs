@@ -19,11 +19,69 @@ fn a_text_that_begins_with_a_flag_is_never_taken_for_a_question() {
         assert_eq!((ran.status, &ran.document()["error"]["name"]), (2, &json!("usage")), "{text}");
     }
     assert_eq!(fake.murmesh(&["contact", "rename", "bob", "-hal"]).run().status, 2);
-    for asked in [&["send", "-h"][..], &["send", "bob", "-qh"], &["send", "--help", "-hello"], &["-h"]] {
+    for asked in
+        [&["send", "-h"][..], &["send", "-qh"], &["send", "--help"], &["-h"], &["contact", "show", "-h"]]
+    {
         let ran = fake.murmesh(asked).run();
         assert!(ran.status == 0 && ran.stdout.contains("Usage: murmesh"), "{asked:?}: {}", ran.all());
     }
     assert_eq!(fake.asked("message.send"), Vec::<Value>::new());
+}
+
+/// Story: a script's text that was exactly `--help` printed the help with status 0, which says that it is on disk; and
+/// one that was `-q` left the text to standard input.
+#[test]
+fn after_a_contact_a_text_that_is_a_flag_is_not_taken_for_a_question() {
+    let fake = Fake::start();
+    for text in ["--help", "-h", "-qh"] {
+        for line in
+            [&["send", "bob", text][..], &["send", "bob", text, "--json"], &["--quiet", "send", "bob", text]]
+        {
+            let ran = fake.murmesh(line).run();
+            assert_eq!(ran.status, 2, "{line:?}: {}", ran.all());
+            assert!(!ran.all().contains("Usage:"), "{line:?}: {}", ran.all());
+        }
+        let ran = fake.murmesh(&["send", "bob", text]).run();
+        let told = format!(
+            "error: is {text} the text? nothing was sent; a text that begins with - goes after -- (E0001)\n"
+        );
+        assert!(ran.stderr.starts_with(&told), "{}", ran.stderr);
+        assert_eq!(ran.hint().unwrap(), ["help", "send"]);
+    }
+    let ran = fake.murmesh(&["send", "bob", "-q"]).run();
+    assert!(
+        ran.status == 2 && ran.stderr.contains("no TEXT, and nothing on standard input"),
+        "{}",
+        ran.all()
+    );
+    assert!(ran.stderr.contains("a text that begins with - goes after --"), "{}", ran.all());
+    assert_eq!(fake.asked("message.send"), Vec::<Value>::new());
+}
+
+/// Story: `send ALICE` told only that there is no such contact, where alice was one.
+#[test]
+fn a_name_that_is_nearly_one_is_told() {
+    let unknown = |who: &str| json!({"name": "no-such-contact", "detail": who});
+    for (typed, told) in [
+        ("ALICE", "no contact matches \"ALICE\"; nothing was done; did you mean alice?"),
+        ("alcie", "did you mean alice?"),
+        ("alic3", "did you mean alice?"),
+        ("aalice", "did you mean alice?"),
+        ("mallory", "no contact matches \"mallory\"; nothing was done (E0203)"),
+    ] {
+        let contacts = [
+            crate::fake::contact("bob", "connected", true),
+            crate::fake::contact("alice", "connected", true),
+        ];
+        let fake = Fake::start()
+            .err("message.send", unknown(typed))
+            .err("contact.show", unknown(typed))
+            .ok("contact.list", json!({"contacts": contacts}));
+        for line in [&["send", typed, "hi"][..], &["contact", "show", typed]] {
+            let ran = fake.murmesh(line).run();
+            assert!(ran.status == 4 && ran.stderr.contains(told), "{line:?}: {}", ran.all());
+        }
+    }
 }
 
 /// Story: whoever pasted a book was told how long a message may be, and not that it was the length that was wrong.

@@ -52,8 +52,19 @@ fn api_call_has_the_status_of_the_error() {
             "{wrong}: {}",
             ran.all()
         );
+        assert!(!ran.stderr.contains(" line "), "{}", ran.all());
     }
     assert_eq!(fake.asked("contact.show").len(), 1, "what is no object is not sent");
+    let ran = fake.murmesh(&["api", "call", "contact.show", "{\"who\": bob}"]).run();
+    assert!(ran.stderr.contains("object: expected value at character 9 ("), "{}", ran.all());
+    let detail = "unknown field `whom`, expected `who` at line 1 column 46";
+    let fake = fake.only("contact.show", Canned::Err(json!({"name": "bad-request", "detail": detail})));
+    let ran = fake.murmesh(&["api", "call", "contact.show", "{\"whom\": 1}"]).run();
+    assert!(
+        ran.stderr.contains("expected `who` (E0007)"),
+        "where it is in a line that nobody typed: {}",
+        ran.all()
+    );
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(Run::new(dir.path(), &["api", "call", "node.status"]).run().status, 3, "no node is started");
 }
@@ -76,6 +87,8 @@ fn a_manual_page_of_every_command() {
     for (name, said) in [
         ("murmesh.1", "First steps"),
         ("murmesh-send.1", "Exit status 0 means"),
+        ("murmesh-send.1", "DATA_DIR"),
+        ("murmesh-up.1", "PASSPHRASE_FILE"),
         ("murmesh-contact-rename.1", "The new name"),
         ("murmesh-api-call.1", "standard input"),
     ] {

@@ -364,6 +364,8 @@ async fn in_a_small_network_everybody_keeps_mail_and_in_a_larger_one_only_full_p
         if others == 12 {
             assert!(!region.custodians.contains(&light.peer), "twelve full ones are enough");
         }
+        let status = node.status().await;
+        assert!(status.known >= status.connected, "a peer that is up is known: {status:?}");
         assert_eq!(node.status().await.custodians_known, if others < 12 { others + 1 } else { others });
     }
     node.stop().await;

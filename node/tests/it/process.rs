@@ -92,6 +92,58 @@ fn a_failed_start_says_why_in_a_file_that_a_good_one_removes() {
     assert!(node.wait().unwrap().success());
 }
 
+/// Story: a unit file whose node did not start showed `not started: {"name":"already-running"}` and status 1 for everything.
+#[test]
+fn a_failed_start_is_told_in_words_with_the_status_of_its_error() {
+    let home = tempfile::tempdir().unwrap();
+    let fail = |arguments: &[&str]| {
+        let output = murmeshd(home.path()).args(arguments).stderr(Stdio::piped()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let same = format!("--data-dir {}", home.path().display());
+    let told = |(status, text): (i32, String), expected: i32, words: &str, next: &str| {
+        assert!(status == expected && !text.contains('{'), "{status}: {text}");
+        assert!(text.ends_with(&format!("{words}\n  next: {next}\n")), "{text}");
+    };
+    std::fs::write(home.path().join("config.toml"), "[node]\nmdns = 5\n").unwrap();
+    let (status, text) = fail(&[]);
+    assert!(status == 2 && text.contains("murmeshd: not started: the configuration is wrong: "), "{text}");
+    assert!(text.ends_with("(E0109)\n  next: murmesh help up\n") && !text.contains('{'), "{text}");
+    std::fs::remove_file(home.path().join("config.toml")).unwrap();
+    let words = "murmeshd: not started: cannot listen on nonsense: invalid multiaddr (E0108)";
+    told(fail(&["--listen", "nonsense"]), 3, words, "murmesh help up");
+    let sealed = fail(&["--passphrase-file", "/dev/null"]);
+    let words =
+        "not started: the account is locked: the passphrase file is empty; nothing was changed (E0403)";
+    told(sealed, 7, words, &format!("murmesh up --passphrase-file - {same}"));
+    let mut node = run(home.path());
+    wait_for("answers", || answers(home.path()));
+    let words = "murmeshd: not started: another node is running on this data directory (E0104)";
+    told(fail(&[]), 3, words, &format!("murmesh status {same}"));
+    kill_process(Pid::from_child(&node), Signal::TERM).unwrap();
+    node.wait().unwrap();
+    let help = Command::new(env!("CARGO_BIN_EXE_murmeshd")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("Exit status:") && help.contains("    3  the node"), "{help}");
+}
+
+#[test]
+fn a_node_in_the_foreground_says_where_it_listens() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = murmeshd(home.path());
+    let mut node = command.args(["--listen", "/ip4/127.0.0.1/tcp/0"]).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for("answers", || answers(home.path()));
+    kill_process(Pid::from_child(&node), Signal::TERM).unwrap();
+    let mut told = String::new();
+    node.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(node.wait().unwrap().success());
+    let lines = told.lines().collect::<Vec<_>>();
+    assert_eq!(lines.len(), 3, "{told}");
+    assert!(lines[0] == format!("running: process {}", node.id()), "{told}");
+    assert!(lines[1].starts_with("peer     12D3Koo"), "{told}");
+    assert!(lines[2].starts_with("listen   /ip4/127.0.0.1/tcp/") && !lines[2].ends_with("/0"), "{told}");
+}
+
 #[test]
 fn offline_requests_are_answered_with_one_line() {
     let home = tempfile::tempdir().unwrap();

@@ -1,9 +1,12 @@
-//! Errors of the control API: a name and data. The CLI turns a name into words, a hint, a code and
-//! an exit status (SPEC §10.3).
+//! Errors of the control API: a name and data (SPEC §10.3). What a name says to people, with a hint, a code and
+//! an exit status, is in [`words`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire::ticket::TicketError;
+
+pub mod exit;
+pub mod words;
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {

@@ -19,6 +19,7 @@ use super::dialing::peers_wanted;
 use crate::clock;
 use crate::links::{Ask, SessionNumber, ToKeeper, ToMessenger};
 use crate::swarm::addresses::Standing;
+use crate::swarm::peers::Peer;
 use crate::swarm::translate::{self, Scope};
 use crate::swarm::{NetworkStatus, cache};
 
@@ -214,12 +215,14 @@ impl Runner {
     fn status(&self) -> NetworkStatus {
         let peer_id = self.swarm.local_peer_id();
         let candidates = self.peers.candidates(clock::now(), |peer| self.is_up(peer));
+        let connected = self.up().len();
+        let with_address = |(id, peer): &(&PeerId, &Peer)| !peer.addresses.is_empty() && !self.is_up(id);
         NetworkStatus {
             peer_id: peer_id.to_string(),
             listen: self.reach.listen().map(|address| format!("{address}/p2p/{peer_id}")).collect(),
             role: self.reach.role(Instant::now()),
-            connected: self.up().len(),
-            known: self.peers.known(),
+            connected,
+            known: connected + self.peers.iter().filter(with_address).count(),
             queued_bytes: self.queued.bytes(),
             custodians_known: candidates.iter().filter(|c| self.may_keep(c)).count(),
             reach: self.reach.known(),

@@ -1,11 +1,11 @@
-//! Exit statuses: a contract with scripts. Every row of the table of errors has one of them.
+//! Exit statuses of `murmesh` and `murmeshd`: a contract with scripts. Every error has one of them.
 
 macro_rules! statuses {
     ($($name:ident $status:literal $meaning:literal;)*) => {
-        $(#[doc = $meaning] pub(crate) const $name: u8 = $status;)*
+        $(#[doc = $meaning] pub const $name: u8 = $status;)*
 
         /// Every status and what it means.
-        pub(crate) const ALL: &[(u8, &str)] = &[$(($status, $meaning)),*];
+        pub const ALL: &[(u8, &str)] = &[$(($status, $meaning)),*];
     };
 }
 
@@ -25,6 +25,7 @@ statuses! {
 }
 
 /// Ends without a word.
-pub(crate) fn is_silent(status: u8) -> bool {
+#[must_use]
+pub fn is_silent(status: u8) -> bool {
     matches!(status, INTERRUPTED | PIPE_CLOSED)
 }
