@@ -259,6 +259,10 @@ pub const INTRODUCTION_MS: u64 = 15 * SECOND_MS;
 pub const FAR_AHEAD_MS: u64 = 2 * SECOND_MS;
 /// How often it is looked for: thousands of hashes for each contact. One too often waits.
 pub const FAR_AHEAD_RATE: Rate = Rate { burst: 2, refill_ms: 30 * SECOND_MS };
+/// Contacts in whose sessions it is looked for in one step: the others' turn comes after `FAR_AHEAD_PAUSE_MS`, each once.
+pub const FAR_AHEAD_CONTACTS: usize = 8;
+/// Other work is done meanwhile. All contacts that an account may have take less than `FAR_AHEAD_RATE` refills in.
+pub const FAR_AHEAD_PAUSE_MS: u64 = 20;
 /// Ranges remembered of one run beyond its contiguous part; the newest is forgotten, and acknowledged when
 /// it comes again.
 pub const RECEIVED_RANGES_MAX: usize = 1_024;

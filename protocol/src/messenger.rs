@@ -52,6 +52,7 @@ pub(crate) mod decoders;
 mod depositing;
 mod direct;
 mod events;
+mod far_ahead;
 mod invites;
 pub mod io;
 mod mailboxes;
@@ -425,7 +426,8 @@ impl Messenger {
                 Timer::Adding(account) => self.on_adding_timer(step, account)?,
                 Timer::Session(account) => self.on_session_timer(step, account)?,
                 Timer::Body(id) => self.on_body_timer(step, id),
-                Timer::FarAhead => self.open_far_ahead(step)?,
+                Timer::FarAhead => self.begin_far_ahead(step)?,
+                Timer::FarAheadOn => self.open_far_ahead(step)?,
                 Timer::NewCustodian => self.retry_for_new_custodian(step),
                 Timer::Regions => self.look_up_regions(step),
                 Timer::Poll => self.poll_mailboxes(step)?,

@@ -33,7 +33,7 @@ pub(crate) struct Collecting {
     /// Of these, strangers': they are looked at again when one of them is let in.
     aside: Seen,
     wanted: BTreeMap<EnvelopeId, Wanted>,
-    unopened: Unopened,
+    pub(crate) unopened: Unopened,
     tombstones: BTreeMap<(Address, Day), Vec<EnvelopeId>>,
     /// What was opened in this step, with its session: what could not be opened before may be now.
     pub(crate) opened: Vec<(SessionId, [u8; 16])>,
@@ -332,48 +332,7 @@ impl Messenger {
         Ok(())
     }
 
-    /// What still cannot be opened may be far ahead in a session, behind messages that are lost: one
-    /// table of far tags a session and pass.
-    pub(crate) fn open_far_ahead(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
-        let mut sought = self.collecting.unopened.take_for_search();
-        let sessions: Vec<SessionId> =
-            self.contacts.values().filter_map(|contact| contact.preferred).collect();
-        for id in sessions {
-            if sought.is_empty() {
-                break;
-            }
-            let Some(live) = self.sessions.get(&id) else { continue };
-            let account = live.account;
-            let may_be_its = |sealed: &Sealed| match sealed.way {
-                Way::Mailbox { .. } => true,
-                Way::Direct(from) => from == account,
-            };
-            if !sought.iter().any(may_be_its) {
-                // A table is thousands of hashes: not one for every contact because of what one has sent.
-                continue;
-            }
-            let table = live.session.wide_table();
-            for sealed in core::mem::take(&mut sought) {
-                if !may_be_its(&sealed)
-                    || self.on_far_ahead(step, id, &sealed.inner, &table, sealed.way.kept_by())?
-                        != Outcome::Opened
-                {
-                    sought.push_back(sealed);
-                } else if let Way::Mailbox { address, id, .. } = sealed.way {
-                    self.drop_collected(address, id);
-                }
-            }
-        }
-        for sealed in sought {
-            match sealed.way {
-                Way::Mailbox { .. } => self.keep_unopened(step, sealed),
-                Way::Direct(account) => self.on_undecryptable(step, &account),
-            }
-        }
-        Ok(())
-    }
-
-    fn drop_collected(&mut self, address: Address, id: EnvelopeId) {
+    pub(crate) fn drop_collected(&mut self, address: Address, id: EnvelopeId) {
         let Some(day) = self.collecting.mailboxes.get(&address).map(|mailbox| mailbox.day) else { return };
         self.collecting.seen.insert(id);
         self.collecting.tombstones.entry((address, day)).or_default().push(id);

@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Body(EnvelopeId),
     /// Messages that could not be opened may be far ahead in their session.
     FarAhead,
+    /// A search for them goes on.
+    FarAheadOn,
     /// A custodian has come: what waits for one is retried.
     NewCustodian,
     /// Regions may have changed: look them up again.
@@ -49,6 +51,7 @@ impl Timer {
             Timer::Session(_) => "session: a bundle is awaited",
             Timer::Body(_) => "collecting: a body is awaited",
             Timer::FarAhead => "collecting: try what could not be opened",
+            Timer::FarAheadOn => "collecting: try it with the next contacts",
             Timer::NewCustodian => "outbox: a custodian has come",
             Timer::Regions => "collecting: regions may have changed",
             Timer::Poll => "collecting: poll",

@@ -5,6 +5,7 @@
 //! what that did not open is not searched for again because something else was opened. It opens nothing.
 
 use std::collections::VecDeque;
+use std::ops::Bound;
 
 use super::allowance::Allowance;
 use super::receiving::KeptBy;
@@ -38,6 +39,14 @@ impl Way {
             Way::Direct(_) => None,
         }
     }
+
+    /// The contact on whose stream it came; an envelope may be anybody's.
+    pub(crate) fn sent_by(&self) -> Option<AccountId> {
+        match self {
+            Way::Mailbox { .. } => None,
+            Way::Direct(account) => Some(*account),
+        }
+    }
 }
 
 /// All of them.
@@ -47,6 +56,8 @@ pub(crate) struct Unopened {
     bytes: usize,
     /// When the untried ones are looked for far ahead.
     search_at: Option<Time>,
+    /// Where the search that is under way goes on among the contacts.
+    search: Option<Bound<AccountId>>,
     searches: Allowance,
 }
 
@@ -130,14 +141,36 @@ impl Unopened {
         core::mem::take(&mut self.queue)
     }
 
-    /// Takes all of them for the search that is due, marked as tried; none if no search is due.
-    pub(crate) fn take_for_search(&mut self) -> VecDeque<Sealed> {
-        if self.search_at.take().is_none() {
-            return VecDeque::new();
+    /// Begins the search that is due, with all that are here; none while another is under way.
+    pub(crate) fn begin_search(&mut self, now: Time) -> bool {
+        if self.search.is_some() || self.search_at.is_none_or(|at| at > now) {
+            return false;
         }
-        let mut all = self.take();
-        all.iter_mut().for_each(|sealed| sealed.tried = true);
-        all
+        self.search_at = None;
+        self.search = Some(Bound::Unbounded);
+        self.queue.iter_mut().for_each(|sealed| sealed.tried = true);
+        true
+    }
+
+    /// Takes what the search under way is for, and behind which contact it goes on; none if there is no search.
+    pub(crate) fn take_sought(&mut self) -> Option<(Bound<AccountId>, VecDeque<Sealed>)> {
+        let from = self.search?;
+        let (sought, left) = core::mem::take(&mut self.queue).into_iter().partition(|sealed| sealed.tried);
+        self.queue = left;
+        Some((from, sought))
+    }
+
+    /// Puts back what this part of the search has not found; it goes on from there, or is over.
+    pub(crate) fn put_back(&mut self, mut sought: VecDeque<Sealed>, from: Option<Bound<AccountId>>) {
+        sought.append(&mut self.queue);
+        self.queue = sought;
+        self.bytes = self.queue.iter().map(|sealed| sealed.inner.len()).sum();
+        self.search = from;
+    }
+
+    /// Another search is due, and waits for the end of this one.
+    pub(crate) fn search_waits(&self, now: Time) -> bool {
+        self.search_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -208,12 +241,40 @@ mod tests {
         let mut unopened = Unopened::default();
         assert_eq!(unopened.keep(Time(5), sealed(0, 1, false)).search_at, Some(Time(5 + FAR_AHEAD_MS)));
         assert_eq!(unopened.keep(Time(6), sealed(1, 1, false)).search_at, None, "one is due already");
-        for tried in unopened.take_for_search() {
-            assert_eq!(unopened.keep(Time(9), tried).search_at, None, "tried ones ask for none");
+        let due = Time(5 + FAR_AHEAD_MS);
+        assert!(!unopened.begin_search(due.minus(1)), "too early");
+        assert!(unopened.begin_search(due));
+        let (_, sought) = unopened.take_sought().unwrap();
+        unopened.put_back(VecDeque::new(), None);
+        for tried in sought {
+            assert_eq!(unopened.keep(due, tried).search_at, None, "tried ones ask for none");
         }
-        assert!(unopened.take_for_search().is_empty(), "none is due");
-        assert_eq!(unopened.keep(Time(9), sealed(2, 1, false)).search_at, Some(Time(9 + FAR_AHEAD_MS)));
-        assert_eq!(unopened.take_for_search().len(), 3, "a new one has the others tried with it");
+        assert!(!unopened.begin_search(due) && unopened.take_sought().is_none(), "none is due");
+        let again = due.plus(FAR_AHEAD_MS);
+        assert_eq!(unopened.keep(due, sealed(2, 1, false)).search_at, Some(again));
+        assert!(unopened.begin_search(again));
+        assert_eq!(unopened.take_sought().unwrap().1.len(), 3, "a new one has the others tried with it");
+    }
+
+    #[test]
+    fn a_search_goes_on_with_what_it_was_begun_for_and_the_next_waits() {
+        let mut unopened = Unopened::default();
+        let later = Time(1 << 40);
+        unopened.keep(Time(0), sealed(0, 3, false));
+        assert!(unopened.begin_search(later));
+        let (from, sought) = unopened.take_sought().unwrap();
+        assert_eq!((from, sought.len()), (Bound::Unbounded, 1));
+        let behind = Bound::Excluded(AccountId([1; 32]));
+        unopened.put_back(sought, Some(behind));
+        assert!(unopened.keep(later, sealed(1, 4, false)).search_at.is_some(), "one for what came later");
+        let due = later.plus(1 << 30);
+        assert!(unopened.search_waits(due) && !unopened.begin_search(due), "another is under way");
+        let (from, sought) = unopened.take_sought().unwrap();
+        assert_eq!((from, sought.len()), (behind, 1));
+        unopened.put_back(sought, None);
+        assert_eq!((unopened.queue.len(), unopened.bytes), (2, 7));
+        assert_eq!(unopened.queue[0].inner.len(), 3, "in its place");
+        assert!(unopened.begin_search(due));
     }
 
     #[test]
@@ -222,7 +283,8 @@ mod tests {
         let now = Time(1 << 40);
         let mut next = |now: Time| {
             let at = unopened.keep(now, sealed(0, 1, false)).search_at.unwrap();
-            unopened.take_for_search();
+            assert!(unopened.begin_search(at));
+            unopened.put_back(VecDeque::new(), None);
             at.since(now)
         };
         for _ in 0..FAR_AHEAD_RATE.burst {

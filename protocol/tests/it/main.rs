@@ -17,6 +17,7 @@ mod consumers;
 mod correspondent;
 mod custody;
 mod delivery;
+mod far_ahead;
 mod flood;
 mod honest;
 mod hostile;
