@@ -5,12 +5,12 @@
 #                             line each is added to simulations/results/mutants.txt, what no test caught to
 #                             simulations/results/mutants-missed.txt, where a reason is written behind it by hand
 #   mutants.sh --file FILE    all mutants of one file; recorded nowhere
-#   mutants.sh --quick        what CI has time for: all mutants of three small files, which must be caught; needs
-#                             cargo-mutants and says so where it is not
+#   mutants.sh --quick        what CI has time for: all mutants of one small file, which must be caught; needs
+#                             cargo-mutants and cargo-nextest, and says so where they are not
 #   mutants.sh --totals       what the recorded shards add up to
 #
-# The tests that take longest (SLOW) are left out: what only they would catch counts as missed.
-# cargo install --locked cargo-mutants
+# The tests that take longest are left out (.config/nextest.toml): what only they would catch counts as missed.
+# cargo install --locked cargo-mutants cargo-nextest
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=lib.sh
@@ -18,29 +18,19 @@ source simulations/scripts/lib.sh
 export CARGO_TERM_COLOR=never
 RESULTS=simulations/results/mutants.txt
 MISSED=simulations/results/mutants-missed.txt
-QUICK=(protocol/src/session/skipped.rs protocol/src/session/chain.rs protocol/src/wire/layout.rs)
-SLOW=(
-    second_look::what_waits_is_not_sealed_again_and_again
-    second_look::a_burst_of_thousands_arrives_once
-    delivery::a_clock_that_was_far_ahead_spoils_no_later_day
-    honest::a_message_after_many_that_expired_is_found
-    chaos::
-    clocks::ten_years_off
-    session_forgery::every_flip
-    session_chaos::chaos
-    offline_delivery::mail_is_collected_after_days_away
-    purity::
-)
-
+QUICK=(protocol/src/session/skipped.rs)
 # run DIRECTORY ARGS...: the campaign, in a copy of the tree; what it says goes to DIRECTORY/mutants.out.
 run() {
-    local directory=$1 skip=() slow
+    local directory=$1
     shift
-    for slow in "${SLOW[@]}"; do skip+=(--skip "$slow"); done
     mkdir -p "$directory"
-    nice -n 19 cargo mutants --package murmesh-protocol --test-package murmesh-protocol --output "$directory" \
-        --no-shuffle --minimum-test-timeout 300 --colors never "$@" \
-        -- --lib --test it -- "${skip[@]}" >"$directory/log" 2>&1
+    # Built without optimisation, which is most of what a mutant costs.
+    # In the tests' target directory, where the dependencies are built already.
+    CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target} NEXTEST_PROFILE=mutants nice -n 19 cargo mutants --package murmesh-protocol --test-package murmesh-protocol \
+        --test-tool nextest --output "$directory" --no-shuffle --minimum-test-timeout 300 --colors never \
+        --cargo-arg=--config --cargo-arg='profile.dev.package.murmesh-protocol.opt-level=0' \
+        --cargo-arg=--config --cargo-arg='profile.dev.debug=false' \
+        "$@" -- --lib --test it >"$directory/log" 2>&1
 }
 
 lines() { [ -f "$1" ] && wc -l <"$1" | tr -d ' ' || echo 0; }
@@ -75,8 +65,8 @@ shard() { # K/N
 }
 
 quick() {
-    if ! cargo mutants --version >/dev/null 2>&1; then
-        echo "cargo-mutants is not here: cargo install --locked cargo-mutants"
+    if ! cargo mutants --version >/dev/null 2>&1 || ! cargo nextest --version >/dev/null 2>&1; then
+        echo "not both are here: cargo install --locked cargo-mutants cargo-nextest"
         return
     fi
     local work files=() file status=0
