@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Up(Up),
     /// Stop the node.
     #[command(
-        after_help = "Where no node runs there is nothing to do, and the exit status is 0. A node that does not end within five seconds is \
+        after_help = "Where no node runs the exit status is 3. A node that does not end within five seconds is \
                       killed; what it had accepted is on disk.\n\n\
                       Example, for a node on another directory:\n  murmesh down --data-dir ~/.murmesh"
     )]

@@ -246,7 +246,10 @@ pub(crate) fn stop(context: &Context<'_>) -> Result<(), Failure> {
     let kill_at = Instant::now() + STOP_PATIENCE;
     let connect = |give_up_at| Client::connect(&context.data_dir, Some(give_up_at));
     match connect(Instant::now() + STOP_ANSWER_PATIENCE) {
-        Ok(None) if is_free(&lock) => return Err(Failure::new(Problem::NotRunning)),
+        // Whoever wants it to end has that, or means another directory.
+        Ok(None) if is_free(&lock) => {
+            return Err(Failure::new(Problem::NotRunning).next("murmesh help down"));
+        }
         // It is starting, or stopping already: a signal makes sure of the latter.
         Ok(None) => signal(&lock, Signal::TERM)?,
         Ok(Some(mut client)) => {
