@@ -19,15 +19,16 @@ export CARGO_TERM_COLOR=never
 RESULTS=simulations/results/mutants.txt
 MISSED=simulations/results/mutants-missed.txt
 QUICK=(protocol/src/session/skipped.rs)
+
 # run DIRECTORY ARGS...: the campaign, in a copy of the tree; what it says goes to DIRECTORY/mutants.out.
 run() {
     local directory=$1
     shift
     mkdir -p "$directory"
-    # Built without optimisation, which is most of what a mutant costs.
-    # In the tests' target directory, where the dependencies are built already.
-    CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target} NEXTEST_PROFILE=mutants nice -n 19 cargo mutants --package murmesh-protocol --test-package murmesh-protocol \
-        --test-tool nextest --output "$directory" --no-shuffle --minimum-test-timeout 300 --colors never \
+    # Without optimisation, which is most of what a mutant costs; where the tests' dependencies are built already.
+    CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target} NEXTEST_PROFILE=mutants nice -n 19 \
+        cargo mutants --package murmesh-protocol --test-package murmesh-protocol --test-tool nextest \
+        --output "$directory" --no-shuffle --minimum-test-timeout 300 --colors never \
         --cargo-arg=--config --cargo-arg='profile.dev.package.murmesh-protocol.opt-level=0' \
         --cargo-arg=--config --cargo-arg='profile.dev.debug=false' \
         "$@" -- --lib --test it >"$directory/log" 2>&1

@@ -27,8 +27,7 @@ pub(super) fn run(output: &Output, topic: &[String]) -> Outcome {
         found = match find(found, word) {
             Some(found) => found,
             None => {
-                if let ([name], Some(entry)) = (topic, entry_of_name(word)) {
-                    debug_assert_eq!(name, word, "the only word");
+                if let ([_], Some(entry)) = (topic, entry_of_name(word)) {
                     return output.text_answer(&StyledStr::from(explain(entry)), exit::DONE);
                 }
                 return Err(Failure::with(Problem::Usage, format!("no command or error code \"{word}\"")));

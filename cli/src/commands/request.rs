@@ -1,14 +1,13 @@
 //! `request list`, `accept`, `decline`: strangers who ask to be let in.
 
 use murmesh_protocol::control::{
-    AcceptRequestParams, AcceptRequests, ContactReply, ContactsReply, DeclineRequestParams, Done, ErrorName,
-    NoParams, Request, RequestEntry, RequestsReply,
+    AcceptRequestParams, AcceptRequests, ContactReply, DeclineRequestParams, Done, NoParams, Request,
+    RequestEntry, RequestsReply,
 };
 
 use super::Outcome;
-use crate::client::Client;
 use crate::context::Context;
-use crate::error::{Failure, Problem, exit};
+use crate::error::exit;
 use crate::output::quoted;
 use crate::text::{many_lines, one_line};
 use crate::words::moment;
@@ -43,30 +42,12 @@ fn entry(request: &RequestEntry) -> String {
 }
 
 pub(super) fn accept(context: &Context<'_>, id: String, name: Option<String>) -> Outcome {
-    let mut client = context.node()?;
-    if let Some(name) = &name {
-        check_free(&mut client, name)?;
-    }
-    let request = Request::AcceptRequest(AcceptRequestParams { id, name: name.clone() });
-    let contact: ContactReply = client.call(&request)?;
+    let request = Request::AcceptRequest(AcceptRequestParams { id, name });
+    let contact: ContactReply = context.node()?.call(&request)?;
     context.output.answer(&contact, || format!("{} is a contact now", one_line(&contact.name)))?;
-    let (given, same) = (quoted(&contact.name), context.same_directory());
-    // It was taken in between.
-    if let Some(name) = name.map(|name| one_line(&name)).filter(|name| *name != contact.name) {
-        context.output.talk(&format!(
-            "another contact is called {name}: this one is {given}; to change that: murmesh contact rename {given} NAME{same}"
-        ));
-    }
-    let name = given;
+    let (name, same) = (quoted(&contact.name), context.same_directory());
     context.output.talk(&format!("what they said so far: murmesh read {name}{same}"));
     Ok(exit::DONE)
-}
-
-/// The node would take another name, like `bob-2`: who asked for this one is told first.
-fn check_free(client: &mut Client, name: &str) -> Result<(), Failure> {
-    let reply: ContactsReply = client.call(&Request::Contacts(NoParams {}))?;
-    let taken = reply.contacts.iter().any(|contact| contact.name == name);
-    if taken { Err(Failure::with(Problem::Node(ErrorName::NameTaken), name)) } else { Ok(()) }
 }
 
 pub(super) fn decline(context: &Context<'_>, id: String, block: bool) -> Outcome {

@@ -120,13 +120,10 @@ impl Messenger {
             Ok(contact) => contact.account,
             Err(error) => return Ok(Err(error)),
         };
-        let name = match names::of_person(&params.name) {
+        let name = match names::of_contact(&params.name, &self.contacts, &account) {
             Ok(name) => name,
             Err(error) => return Ok(Err(error)),
         };
-        if names::unique(&name, &self.contacts, &account) != name {
-            return Ok(Err(ControlError::with(ErrorName::NameTaken, name)));
-        }
         let Some(contact) = self.contacts.get_mut(&account) else {
             return Ok(Err(ErrorName::Internal.into()));
         };

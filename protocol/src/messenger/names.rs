@@ -87,6 +87,20 @@ pub(crate) fn unique(wanted: &str, contacts: &BTreeMap<AccountId, ContactRow>, e
     name
 }
 
+/// A name that a person gives to this contact: no other has it.
+pub(crate) fn of_contact(
+    name: &str,
+    contacts: &BTreeMap<AccountId, ContactRow>,
+    account: &AccountId,
+) -> Result<String, ControlError> {
+    let name = of_person(name)?;
+    if unique(&name, contacts, account) == name {
+        Ok(name)
+    } else {
+        Err(ControlError::with(ErrorName::NameTaken, name))
+    }
+}
+
 /// The contact a text means: its exact name or account, or a unique prefix of either.
 pub(crate) fn resolve<'a>(
     who: &str,

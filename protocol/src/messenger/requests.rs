@@ -327,7 +327,8 @@ impl Messenger {
         params: &AcceptRequestParams,
     ) -> Result<(AccountId, Option<String>), ControlError> {
         let account = self.requests.find(&params.id)?.account;
-        let name = params.name.as_deref().map(names::of_person).transpose()?;
+        let named = params.name.as_deref().map(|name| names::of_contact(name, &self.contacts, &account));
+        let name = named.transpose()?;
         if self.contacts.len() >= CONTACTS_MAX {
             return Err(ControlError::with(ErrorName::TooMany, format!("contacts: {CONTACTS_MAX}")));
         }

@@ -40,7 +40,16 @@ fn pending(world: &mut World, node: usize) -> Vec<RequestEntry> {
 }
 
 fn accept(world: &mut World, node: usize, id: &str) -> Result<ContactReply, ControlError> {
-    let params = AcceptRequestParams { id: id.to_owned(), name: None };
+    accept_as(world, node, id, None)
+}
+
+fn accept_as(
+    world: &mut World,
+    node: usize,
+    id: &str,
+    name: Option<&str>,
+) -> Result<ContactReply, ControlError> {
+    let params = AcceptRequestParams { id: id.to_owned(), name: name.map(str::to_owned) };
     match world.call(node, Request::AcceptRequest(params)) {
         Ok(Reply::Contact(contact)) => Ok(*contact),
         Err(error) => Err(error),
@@ -309,4 +318,24 @@ fn who_may_ask_is_as_configured() {
         world.start(0);
         assert!(world.run_until(MINUTE_MS, |world| is_asked(world, 0)));
     }
+}
+
+/// Story: `request accept --as bob` where there was a bob made a bob-2, without a word.
+#[test]
+fn a_name_that_is_taken_lets_nobody_in_under_another_one() {
+    let mut world = World::new(93, 3, 3);
+    world.nodes[0].accepts = AcceptRequests::Anyone;
+    world.stop(0);
+    world.start(0);
+    world.run(SECOND_MS);
+    add(&mut world, 1, 0, None);
+    add(&mut world, 2, 0, None);
+    world.run(10 * MINUTE_MS);
+    assert_eq!(pending(&mut world, 0).len(), 2);
+    let ids: Vec<String> = pending(&mut world, 0).into_iter().map(|request| request.id).collect();
+    assert_eq!(accept_as(&mut world, 0, &ids[0], Some("bob")).unwrap().name, "bob");
+    let refused = accept_as(&mut world, 0, &ids[1], Some("bob")).unwrap_err();
+    assert_eq!(refused.name, ErrorName::NameTaken);
+    assert_eq!(pending(&mut world, 0).len(), 1, "it waits as before");
+    assert_eq!(accept_as(&mut world, 0, &ids[1], Some("carol")).unwrap().name, "carol");
 }
